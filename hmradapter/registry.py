@@ -1,0 +1,30 @@
+"""Every registry of the package: children of MMEngine's, scope `hmradapter`.
+
+A config says `type='HandExpert'`; the registry imports its `locations` on first use, so a user's script needs no imports.
+MODELS also answers to the names that say what a part is: BACKBONES, HEADS, ADAPTERS, ROI_SAMPLERS, LOSSES, BODY_MODELS.
+"""
+from mmengine import registry as root
+
+SCOPE = 'hmradapter'
+
+
+def _child(name: str, *rooms: str) -> root.Registry:
+    parent = getattr(root, name)
+    return root.Registry(parent.name, parent=parent, scope=SCOPE, locations=[f'{SCOPE}.{room}' for room in rooms])
+
+
+MODELS = _child('MODELS', 'models', 'body_models')
+DATASETS = _child('DATASETS', 'datasets')
+TRANSFORMS = _child('TRANSFORMS', 'datasets.transforms')
+DATA_SAMPLERS = _child('DATA_SAMPLERS', 'datasets')
+METRICS = _child('METRICS', 'evaluation')
+HOOKS = _child('HOOKS', 'engine')
+LOOPS = _child('LOOPS', 'engine')
+RUNNERS = _child('RUNNERS', 'engine')
+OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'engine')
+VISUALIZERS = _child('VISUALIZERS', 'visualization')
+INFERENCERS = _child('INFERENCERS', 'apis')
+FUNCTIONS = _child('FUNCTIONS', 'structures')
+
+BACKBONES = HEADS = ADAPTERS = ROI_SAMPLERS = LOSSES = BODY_MODELS = MODELS
