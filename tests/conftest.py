@@ -1,0 +1,20 @@
+"""What tests of several rooms share."""
+import os
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+COMMITTED_PARITY = TESTS / 'data' / 'parity'
+OTHER_PARITY = Path(os.environ.get('HMRADAPTER_PARITY_DIR', TESTS.parent.parent / 'shared' / 'parity'))
+
+
+@pytest.fixture(scope='session')
+def parity_file():
+    """`parity_file('hamer/crop.npz')` is that fixture's path: the committed one, else the one of the parity directory, else a skip."""
+    def find(name: str) -> Path:
+        for root in (COMMITTED_PARITY, OTHER_PARITY):
+            if (root / name).exists():
+                return root / name
+        pytest.skip(f'{name} is neither in {COMMITTED_PARITY} nor in {OTHER_PARITY}; set HMRADAPTER_PARITY_DIR to the folder that has it')
+    return find
