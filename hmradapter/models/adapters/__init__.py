@@ -1,1 +1,5 @@
-"""."""
+"""The paper's adapters and their files."""
+from .adapter_file import AdapterMismatchError, load_adapter, read_adapter, save_adapter
+from .hand_adapter import HandAdapter
+
+__all__ = ['AdapterMismatchError', 'HandAdapter', 'load_adapter', 'read_adapter', 'save_adapter']
