@@ -1,0 +1,80 @@
+"""Reading encoded images, and telling a damaged file from a good one without decoding it."""
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+JPEG_END = b'\xff\xd9'
+PNG_HEAD = b'\x89PNG\r\n\x1a\n'
+HEAD_BYTES, TAIL_BYTES = 1 << 16, 1 << 12  # what `probe_image` reads; a camera's JPEG header is a few hundred bytes
+
+
+class ImageFileError(ValueError):
+    """The file is no image that can be read whole; the message names it and says what is wrong."""
+
+    def __init__(self, path, reason: str):
+        self.path, self.reason = str(path), reason
+        super().__init__(f'{path} cannot be used as an image: {reason}. Fetch the file again, or prepare the data set anew '
+                         'so that it is left out.')
+
+
+def read_image(path, exif: bool = False) -> np.ndarray:
+    """(H, W, 3) uint8 BGR. Orientation metadata is ignored, as in HaMeR's training, unless `exif`.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ImageFileError: when it does not decode.
+    """
+    encoded = np.fromfile(path, dtype=np.uint8)
+    if encoded.size == 0:
+        raise ImageFileError(path, 'it is empty')
+    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR if exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        raise ImageFileError(path, 'OpenCV cannot decode it')
+    return image
+
+
+def probe_image(path) -> tuple[int, int]:
+    """(width, height) from the header of a JPEG or PNG, after checking that the file also ends as it should.
+    A cut file decodes to a picture with a grey rest, without an error, hence the look at its end."""
+    with open(path, 'rb') as file:
+        head = file.read(HEAD_BYTES)
+        size = file.seek(0, 2)
+        file.seek(max(0, size - TAIL_BYTES))
+        tail = file.read()
+    if head[:2] == b'\xff\xd8':
+        if JPEG_END not in tail:
+            raise ImageFileError(path, f'a JPEG of {size} bytes without its end marker, so it was cut')
+        return _jpeg_size(path, head)
+    if head[:8] == PNG_HEAD:
+        if b'IEND' not in tail or len(head) < 24:
+            raise ImageFileError(path, f'a PNG of {size} bytes without its end chunk, so it was cut')
+        return struct.unpack('>II', head[16:24])
+    raise ImageFileError(path, f'{size} bytes that start with {head[:4]!r}, neither JPEG nor PNG')
+
+
+def verify_image(path) -> tuple[int, int]:
+    """`probe_image` and a full decode, (width, height)."""
+    width, height = probe_image(path)
+    decoded = read_image(path).shape[1::-1]
+    if tuple(decoded) != (width, height):
+        raise ImageFileError(path, f'its header says {width}x{height}, it decodes to {decoded[0]}x{decoded[1]}')
+    return width, height
+
+
+def _jpeg_size(path: Path, head: bytes) -> tuple[int, int]:
+    """Walk the segments to the frame header (SOF0-15 without DHT, JPG, DAC)."""
+    at = 2
+    while at + 9 <= len(head) and head[at] == 0xFF:
+        marker = head[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack('>HH', head[at + 5:at + 9])
+            if not width or not height:
+                raise ImageFileError(path, f'its header says {width}x{height}')
+            return width, height
+        else:
+            at += 2 + struct.unpack('>H', head[at + 2:at + 4])[0]
+    raise ImageFileError(path, 'a JPEG without a frame header in its first bytes')

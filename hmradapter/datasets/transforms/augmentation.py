@@ -1,0 +1,96 @@
+"""What chance does to a training sample. Every draw is made once, from `rng`, and kept in `results`: put it there
+beforehand and it is replayed. Sources: HaMeR `datasets/utils.py:do_augmentation` and its defaults."""
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+
+from hmradapter.geometry import rotations
+from hmradapter.registry import TRANSFORMS
+
+
+def generator(results: dict) -> np.random.Generator:
+    """The sample's own generator; without one, a new one from NumPy's global state, which workers seed apart."""
+    if 'rng' not in results:
+        results['rng'] = np.random.default_rng(np.random.randint(2 ** 31 - 1))
+    return results['rng']
+
+
+@TRANSFORMS.register_module()
+class RandomHandAugmentation(BaseTransform):
+    """Draws HaMeR's scale, in-plane turn and shift of the crop; `HandCrop` applies them to picture, labels and guidance.
+
+    Adds: augmentation = dict(scale, degrees, shift (2,) in crop sides).
+
+    Args:
+        scale: 1 + scale * clip(N, -1, 1), N standard normal.
+        degrees: degrees * clip(N, -2, 2) with probability `turn_probability`, else 0.
+        shift: shift * clip(N, -1, 1) of the crop's side, in x and y.
+    """
+
+    def __init__(self, scale: float = 0.3, degrees: float = 30.0, turn_probability: float = 0.6, shift: float = 0.02):
+        self.scale, self.degrees, self.turn_probability, self.shift = scale, degrees, turn_probability, shift
+
+    def transform(self, results: dict) -> dict:
+        if 'augmentation' not in results:
+            rng = generator(results)
+            normal, chance = rng.standard_normal(4), rng.random()
+            clipped = np.clip(normal, -1, 1)
+            turn = np.clip(normal[1], -2, 2) if chance <= self.turn_probability else 0.0
+            results['augmentation'] = dict(scale=float(1 + self.scale * clipped[0]), degrees=float(self.degrees * turn),
+                                           shift=tuple(float(value) for value in self.shift * clipped[2:]))
+        return results
+
+
+@TRANSFORMS.register_module()
+class ColorJitter(BaseTransform):
+    """Multiplies each channel by its own factor in [1 - amount, 1 + amount] and clips to 0..255. A uint8 crop stays uint8:
+    at most half a grey level from HaMeR, which goes on in floats.
+
+    Changes: img (S, S, 3) BGR.  Adds: color (3,), factors of R, G, B.
+    """
+
+    def __init__(self, amount: float = 0.2):
+        self.amount = amount
+
+    def transform(self, results: dict) -> dict:
+        if 'color' not in results:
+            results['color'] = tuple(generator(results).uniform(1 - self.amount, 1 + self.amount, 3).tolist())
+        bgr = np.array(results['color'][::-1])
+        image = results['img']
+        if image.dtype == np.uint8:
+            table = np.clip(np.rint(np.arange(256)[:, None] * bgr), 0, 255).astype(np.uint8)
+            results['img'] = cv2.LUT(image, table[None])
+        else:
+            results['img'] = np.clip(image * bgr.astype(image.dtype), 0, 255)
+        return results
+
+
+@TRANSFORMS.register_module()
+class GuidanceNoise(BaseTransform):
+    """Makes the guiding body as unsure as a predicted one: random turns of every joint, or no body at all.
+
+    Changes: body_pose (22, 3, 3), has_body_pose.  Adds: guidance_draw = dict(rotvec (22, 3) radians, keep).
+
+    Args:
+        degrees: standard deviation of each component of a joint's turn about its own axes.
+        dropout: probability of taking the body away (zeros, has_body_pose 0), as data without bodies has it.
+    """
+
+    def __init__(self, degrees: float = 0.0, dropout: float = 0.0):
+        if degrees < 0 or not 0 <= dropout <= 1:
+            raise ValueError(f'GuidanceNoise got degrees={degrees}, dropout={dropout}: degrees >= 0 and dropout in [0, 1].')
+        self.degrees, self.dropout = degrees, dropout
+
+    def transform(self, results: dict) -> dict:
+        if 'guidance_draw' not in results:
+            rng = generator(results)
+            rotvec = np.deg2rad(self.degrees) * rng.standard_normal(results['body_pose'].shape[:2])
+            results['guidance_draw'] = dict(rotvec=rotvec.astype(np.float32), keep=bool(rng.random() >= self.dropout))
+        draw = results['guidance_draw']
+        body = results['body_pose'] * float(draw['keep'])
+        if draw['rotvec'].any():
+            body = body @ rotations.axis_angle_to_rotmat(torch.from_numpy(draw['rotvec']))
+        results['body_pose'] = body
+        results['has_body_pose'] = results['has_body_pose'] * float(draw['keep'])
+        return results

@@ -1,0 +1,37 @@
+"""From a path to pixels."""
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from hmradapter.datasets.images import ImageFileError, read_image
+from hmradapter.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadImage(BaseTransform):
+    """Decode the image. The last one is kept, so that the two hands of a picture, neighbours in order, cost one decoding.
+
+    Reads: img_path.  Adds: img (H, W, 3) uint8 BGR, read-only, img_size (2,) = (W, H).
+
+    Args:
+        exif: apply the orientation metadata. HaMeR's training ignores it, its demo applies it.
+    """
+
+    def __init__(self, exif: bool = False):
+        self.exif = exif
+        self._last: tuple[str | None, np.ndarray | None] = (None, None)
+
+    def transform(self, results: dict) -> dict:
+        path = str(results['img_path'])
+        if self._last[0] != path:
+            image = read_image(path, self.exif)
+            image.flags.writeable = False  # shared by the samples of this picture
+            self._last = (path, image)
+        image = self._last[1]
+        height, width = image.shape[:2]
+        expected = results.get('img_size')
+        if expected is not None and (int(expected[0]), int(expected[1])) != (width, height):
+            raise ImageFileError(path, f'it is {width}x{height}, but its labels were made for '
+                                       f'{int(expected[0])}x{int(expected[1])}')
+        results['img'] = image
+        results['img_size'] = np.float32([width, height])
+        return results
