@@ -11,10 +11,10 @@ OTHER_PARITY = Path(os.environ.get('HMRADAPTER_PARITY_DIR', TESTS.parent.parent 
 
 @pytest.fixture(scope='session')
 def parity_file():
-    """`parity_file('hamer/crop.npz')` is that fixture's path: the committed one, else the one of the parity directory, else a skip."""
+    """`parity_file('hamer/crop.npz')` is its path: the committed file, else one of the parity directory, else a skip."""
     def find(name: str) -> Path:
         for root in (COMMITTED_PARITY, OTHER_PARITY):
             if (root / name).exists():
                 return root / name
-        pytest.skip(f'{name} is neither in {COMMITTED_PARITY} nor in {OTHER_PARITY}; set HMRADAPTER_PARITY_DIR to the folder that has it')
+        pytest.skip(f'{name} is neither in {COMMITTED_PARITY} nor in {OTHER_PARITY} (set HMRADAPTER_PARITY_DIR)')
     return find
