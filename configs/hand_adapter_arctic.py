@@ -35,8 +35,9 @@ model = dict(
 
 train_pipeline = [
     dict(type='LoadImage'),
-    dict(type='RandomHandAugmentation', scale=0.3, rotation=30, rotation_prob=0.6, shift=0.02, color=0.2),  # HaMeR's
+    dict(type='RandomHandAugmentation', scale=0.3, degrees=30, turn_probability=0.6, shift=0.02),  # HaMeR's draws
     crop,
+    dict(type='ColorJitter', amount=0.2),
     dict(type='PackHandInputs')]
 test_pipeline = [dict(type='LoadImage'), crop, dict(type='PackHandInputs')]
 dataset = dict(type='ArcticDataset', data_root=data_root, body_model_root=body_model_root, protocol='p1',

@@ -1,0 +1,60 @@
+"""The open world's hand expert: HaMeR's architecture, small enough for 2 cores, trained from scratch on hands without objects.
+
+    python tools/train.py configs/open/hand_expert_open.py             data/weights/open/hand_expert.safetensors is its result
+
+You will change: nothing, to rebuild those weights; `embed_dim` and `iterations` for a stronger one.
+"""
+_base_ = ['../_base_/default_runtime.py']
+
+data_root = 'data/open/arctic_source'
+body_model_root = 'data/body_models/open'
+iterations = 12_000
+crop = dict(type='HandCrop', image_size=128)
+
+right_hand = dict(type='MANOLayer', model_path=f'{body_model_root}/mano', side='right')
+left_hand = dict(type='MANOLayer', model_path=f'{body_model_root}/mano', side='left')
+
+model = dict(
+    type='HandExpert',
+    backbone=dict(type='HaMeRViT', img_size=(128, 96), embed_dim=192, depth=6, num_heads=6, drop_path_rate=0.05),
+    head=dict(type='MANODecoderHead', context_dim=192, dim=192, depth=3, heads=6, head_dim=32, mlp_dim=384),
+    body_model=right_hand,
+    adapter=None,
+    losses=dict(
+        keypoints_2d=dict(type='Keypoint2DLoss', weight=0.01),
+        keypoints_3d=dict(type='Keypoint3DLoss', weight=0.05),
+        vertices=dict(type='VertexLoss', weight=0.0014),
+        hand_pose=dict(type='HandPoseLoss', weight=0.01),
+        betas=dict(type='BetasLoss', weight=0.0005)),
+    expert=None,
+    trainable=None,
+    frozen_dtype='fp32')
+
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='RandomHandAugmentation', scale=0.2, degrees=30, turn_probability=0.6, shift=0.05),
+    crop,
+    dict(type='ColorJitter', amount=0.2),
+    dict(type='PackHandInputs')]
+test_pipeline = [dict(type='LoadImage'), crop, dict(type='PackHandInputs')]
+dataset = dict(type='ArcticDataset', data_root=data_root, body_model_root=body_model_root, protocol='p1',
+               views=(1, 2, 3, 4, 5, 6, 7, 8), stride=1)
+
+train_dataloader = dict(
+    batch_size=32, num_workers=1, persistent_workers=True, sampler=dict(type='ResumableInfiniteSampler'),
+    collate_fn=dict(type='hmr_collate'), dataset=dict(**dataset, split='train', pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=64, num_workers=1, sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='hmr_collate'), dataset=dict(**dataset, split='val', pipeline=test_pipeline, test_mode=True))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='HandMeshMetric', protocol='open-p1-val', body_models=dict(right=right_hand, left=left_hand))
+test_evaluator = val_evaluator
+
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=2000)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4, weight_decay=1e-2), clip_grad=dict(max_norm=1.0))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=300),
+    dict(type='CosineAnnealingLR', eta_min=5e-6, by_epoch=False, begin=300, end=iterations)]
+custom_hooks = [dict(type='ThroughputHook')]
