@@ -1,0 +1,93 @@
+"""Predictions and truth of an evaluation as arrays, in memory and as one .npz. Fields: docs/evaluation.md.
+
+N hands, V vertices of the hand mesh. Everything is on its true side (left hands are left), metres, camera frame, float32.
+"""
+import json
+from pathlib import Path
+
+import numpy as np
+
+from hmradapter.fileio import atomic_write, load_npz
+
+SCHEMA = 'hmradapter.hand_dump/1'
+# Trailing shape of each array after N; V may differ between body models, so it is left open.
+REQUIRED = {'sample_idx': (), 'key': (), 'is_right': (), 'pred_vertices': ('V', 3), 'pred_keypoints_3d': (21, 3),
+            'true_vertices': ('V', 3), 'true_keypoints_3d': (21, 3), 'has_mesh': (), 'has_joints': ()}
+OPTIONAL = {'pred_global_orient': (3, 3), 'pred_hand_pose': (15, 3, 3), 'pred_betas': (10,), 'pred_cam': (3,),
+            'true_global_orient': (3, 3), 'has_orient': (), 'true_joint_conf': (21,), 'visibility': ()}
+PREDICTED = ('pred_vertices', 'pred_keypoints_3d', 'pred_global_orient', 'pred_hand_pose', 'pred_betas', 'pred_cam')
+
+
+def sorted_unique(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Rows in the order of (sample_idx, key), each such pair once: undoes what padding and several processes leave behind."""
+    if not len(arrays['sample_idx']):
+        return arrays
+    pairs = np.array(list(zip(arrays['sample_idx'].tolist(), arrays['key'].tolist(), strict=True)),
+                     dtype=[('sample_idx', np.int64), ('key', arrays['key'].dtype)])
+    _, first = np.unique(pairs, return_index=True)
+    return {name: values[first] for name, values in arrays.items()}
+
+
+def concatenate(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Parts of several batches or processes, one after the other; empty parts are skipped."""
+    parts = [part for part in parts if part]
+    if not parts:
+        return {}
+    for part in parts[1:]:
+        if part.keys() != parts[0].keys():
+            raise ValueError(f'parts of one evaluation differ: only one of them has {sorted(part.keys() ^ parts[0].keys())}; '
+                             'every sample needs the same fields, with validity flags for what is missing.')
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def check_dump(arrays: dict[str, np.ndarray], source: str) -> None:
+    """ValueError naming the first array that is missing, misshapen or not finite where it has to be."""
+    missing = [name for name in REQUIRED if name not in arrays]
+    if missing:
+        raise ValueError(f'{source} lacks {missing}: a dump of hands holds at least {list(REQUIRED)} (docs/evaluation.md).')
+    count, vertices = len(arrays['sample_idx']), arrays['pred_vertices'].shape[1:2]
+    for name, shape in (REQUIRED | OPTIONAL).items():
+        if name in arrays:
+            expected = (count, *(vertices[0] if size == 'V' and vertices else size for size in shape))
+            if arrays[name].shape != expected:
+                raise ValueError(f'{source}: {name} has shape {arrays[name].shape}, expected {expected} (N, ...).')
+    for name in PREDICTED:
+        if name in arrays and not np.isfinite(arrays[name]).all():
+            row = int(np.argwhere(~np.isfinite(arrays[name]))[0, 0])
+            raise ValueError(f'{source}: {name} of sample {arrays["key"][row]!r} is not finite; a number computed from it '
+                             'would be meaningless.')
+
+
+def save_dump(path: str | Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
+    """Write arrays and `meta` (a JSON text inside the file) atomically. Uncompressed: vertices do not compress."""
+    with atomic_write(path) as file:
+        np.savez(file, meta=np.array(json.dumps(dict(meta, schema=SCHEMA))), **arrays)
+
+
+def load_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict]:
+    """(arrays, meta) of an .npz; only its schema is checked. Nothing in the file is run."""
+    arrays = dict(load_npz(path))
+    meta = json.loads(str(arrays.pop('meta', '{}')))
+    if meta.get('schema', SCHEMA) != SCHEMA:
+        raise ValueError(f'{path} has the schema {meta["schema"]!r}; this version reads {SCHEMA!r}.')
+    return arrays, meta
+
+
+def load_dump(path: str | Path) -> tuple[dict[str, np.ndarray], dict]:
+    """(arrays, meta) of a complete dump, checked."""
+    arrays, meta = load_arrays(path)
+    check_dump(arrays, str(path))
+    return arrays, meta
+
+
+def with_truth_of(arrays: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Predictions of `arrays` with the truth of `other`, matched by key. ValueError names a key that has no truth."""
+    if 'key' not in arrays:
+        raise ValueError('the predictions have no `key`, by which they would be matched to the truth.')
+    rows = {key: row for row, key in enumerate(other['key'].tolist())}
+    absent = [key for key in arrays['key'].tolist() if key not in rows]
+    if absent:
+        raise ValueError(f'{len(absent)} predictions have no truth, the first is {absent[0]!r}: both files need the same keys.')
+    order = np.array([rows[key] for key in arrays['key'].tolist()], dtype=np.int64)
+    own = {name: values for name, values in arrays.items() if name in PREDICTED}
+    return own | {name: values[order] for name, values in other.items() if name not in PREDICTED}

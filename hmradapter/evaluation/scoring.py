@@ -1,0 +1,153 @@
+"""Scores of a dump under a protocol: the one road that online evaluation and offline re-scoring share.
+
+Per hand first, then means by side in a fixed order, so that a number depends on the set of samples alone: not on batches, on
+the number of processes or on the order in which they finished. N hands.
+"""
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hmradapter.evaluation import errors
+from hmradapter.evaluation.freihand import server_scores
+from hmradapter.evaluation.protocols import HAND_MEASURES, Protocol
+
+SIDES = ('left', 'right')
+UNITS = dict(pve='mm', pa_pve='mm', mpjpe='mm', pa_mpjpe='mm', wrist_deg='deg')
+CHUNK = 512  # hands whose vertices are compared at once; bounds memory, changes no number
+
+
+@dataclass
+class Scores:
+    """Numbers of one evaluation under `protocol`.
+
+    rows: error of each hand by measure (N,) float64, NaN where there is no truth.
+    sides: {measure: {left, right, mean}}.  counts: {measure: {left, right}} hands behind each number.
+    occlusion: one dict per quartile.  sets: numbers of whole sets.
+    """
+    protocol: Protocol
+    rows: dict[str, np.ndarray]
+    sides: dict[str, dict[str, float]]
+    counts: dict[str, dict[str, int]]
+    occlusion: list[dict] = field(default_factory=list)
+    sets: dict = field(default_factory=dict)
+
+    def flat(self) -> dict[str, float]:
+        """{'pve': mean of both sides, 'pve_left': ..., 'pve_right': ...} and so on, as MMEngine logs them.
+        Rounded to 0.001 (mm, degrees) or 1e-6 (fractions), well above float32 noise."""
+        result = {}
+        for measure, values in self.sides.items():
+            result[measure] = round(values['mean'], 3)
+            result.update({f'{measure}_{side}': round(values[side], 3) for side in SIDES if side in values})
+        for quartile in self.occlusion:
+            for measure in self.sides:
+                result[f'{measure}_occlusion_q{quartile["quartile"]}'] = round(quartile[measure], 3)
+        for name, value in flatten(self.sets):
+            result[name] = round(value, 6)
+        return result
+
+
+def score(arrays: dict[str, np.ndarray], protocol: Protocol) -> Scores:
+    """Score a dump's arrays (see `dump`); rows must be sorted and unique already."""
+    measures = [name for name in protocol.measures if name in HAND_MEASURES]
+    if 'pred_global_orient' not in arrays or 'true_global_orient' not in arrays:
+        measures = [name for name in measures if name != 'wrist_deg']  # other systems may give vertices alone
+    rows = hand_errors(arrays, measures)
+    is_right = arrays['is_right'] > 0
+    sides = {name: side_means(values, is_right) for name, values in rows.items()}
+    counts = {name: {side: int((np.isfinite(values) & (is_right == (side == 'right'))).sum()) for side in SIDES}
+              for name, values in rows.items()}
+    scores = Scores(protocol, rows, sides, counts)
+    if np.isfinite(arrays.get('visibility', np.nan)).any():
+        scores.occlusion = occlusion_quartiles(rows, is_right, arrays['visibility'])
+    if 'freihand_server' in protocol.measures:
+        scores.sets['freihand_server'] = freihand(arrays)
+    return scores
+
+
+def hand_errors(arrays: dict[str, np.ndarray], measures: list[str]) -> dict[str, np.ndarray]:
+    """Error of every hand by measure, (N,) float64; NaN where the hand has no truth for it."""
+    count = len(arrays['sample_idx'])
+    rows = {name: np.full(count, np.nan) for name in measures}
+    for start in range(0, count, CHUNK):
+        part = {name: values[start:start + CHUNK] for name, values in arrays.items()}
+        for name, values in rows.items():
+            values[start:start + CHUNK] = _errors_of(part, name)
+    return rows
+
+
+def _errors_of(part: dict[str, np.ndarray], measure: str) -> np.ndarray:
+    values = np.full(len(part['sample_idx']), np.nan)
+    if measure == 'wrist_deg':
+        valid = part['has_orient'] > 0 if 'has_orient' in part else np.ones(len(values), bool)
+    else:
+        # vertices are aligned at the wrist joint, so they need the joints as well
+        valid = part['has_joints'] > 0 if measure.endswith('mpjpe') else (part['has_mesh'] > 0) & (part['has_joints'] > 0)
+    if not valid.any():
+        return values
+    part = {name: value[valid] for name, value in part.items()}
+    if measure == 'wrist_deg':
+        found = errors.rotation_error_deg(part['pred_global_orient'], part['true_global_orient'])
+    elif measure == 'pve':
+        found = errors.pve_mm(part['pred_vertices'], part['true_vertices'],
+                              part['pred_keypoints_3d'][:, 0], part['true_keypoints_3d'][:, 0])
+    elif measure == 'pa_pve':
+        found = errors.pa_pve_mm(part['pred_vertices'], part['true_vertices'])
+    elif measure == 'mpjpe':
+        found = errors.mpjpe_mm(part['pred_keypoints_3d'], part['true_keypoints_3d'])
+    else:
+        found = errors.pa_mpjpe_mm(part['pred_keypoints_3d'], part['true_keypoints_3d'])
+    values[valid] = found.numpy()
+    return values
+
+
+def exact_mean(values: np.ndarray) -> float:
+    """Mean of the finite values, summed without rounding and so independent of order; NaN where there is none."""
+    finite = values[np.isfinite(values)]
+    return math.fsum(finite.tolist()) / len(finite) if len(finite) else math.nan
+
+
+def side_means(values: np.ndarray, is_right: np.ndarray) -> dict[str, float]:
+    """Means of left and right hands, and their plain average ("average of both hands" of the paper). With hands of one side
+    only, that side is the mean."""
+    means = {side: exact_mean(values[is_right == (side == 'right')]) for side in SIDES}
+    known = [mean for mean in means.values() if not math.isnan(mean)]
+    return {side: mean for side, mean in means.items() if not math.isnan(mean)} | {
+        'mean': sum(known) / len(known) if known else math.nan}
+
+
+def occlusion_quartiles(rows: dict[str, np.ndarray], is_right: np.ndarray, visibility: np.ndarray) -> list[dict]:
+    """Hands with known visibility, most visible first, cut into four groups of equal size; equal visibilities stay in the order
+    of the dump. Each group says its range of visible shares, its count and the mean of both sides per measure."""
+    known = np.flatnonzero(np.isfinite(visibility))
+    order = known[np.argsort(-visibility[known], kind='stable')]
+    groups = []
+    for quartile, group in enumerate(np.array_split(order, 4), start=1):
+        if len(group):
+            groups.append(dict(quartile=quartile, hands=len(group), visible_from=float(visibility[group].min()),
+                               visible_to=float(visibility[group].max()),
+                               **{name: side_means(values[group], is_right[group])['mean'] for name, values in rows.items()}))
+    return groups
+
+
+def freihand(arrays: dict[str, np.ndarray]) -> dict:
+    """FreiHAND server numbers over the hands that have joints and mesh."""
+    valid = (arrays['has_mesh'] > 0) & (arrays['has_joints'] > 0)
+    if not valid.any():
+        raise ValueError('no hand of this dump has both joints and vertices as truth; the FreiHAND protocol needs them.')
+    return server_scores(*(arrays[name][valid] for name in ('pred_keypoints_3d', 'true_keypoints_3d', 'pred_vertices',
+                                                            'true_vertices')))
+
+
+def flatten(tree: dict, prefix: str = '') -> list[tuple[str, float]]:
+    """Nested dicts and tuples of numbers to ('a/b', value) pairs."""
+    pairs = []
+    for key, value in tree.items():
+        name = f'{prefix}{key}'
+        if isinstance(value, dict):
+            pairs += flatten(value, f'{name}/')
+        elif isinstance(value, (tuple, list)):
+            pairs += [(f'{name}/{i}', float(item)) for i, item in enumerate(value)]
+        else:
+            pairs.append((name, float(value)))
+    return pairs

@@ -1,0 +1,50 @@
+"""Scores as text that can be read in a terminal, a log or a web page."""
+from collections.abc import Sequence
+
+from hmradapter.evaluation.scoring import SIDES, UNITS, Scores, flatten
+
+TITLES = dict(pve='PVE', pa_pve='PA-PVE', mpjpe='MPJPE', pa_mpjpe='PA-MPJPE', wrist_deg='wrist rotation')
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns, first column left, the others right."""
+    widths = [max(len(str(row[column])) for row in (header, *rows)) for column in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = (str(cell) for cell in cells)
+        padded = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
+        return '  '.join([first.ljust(widths[0]), *padded]).rstrip()
+
+    return '\n'.join([line(header), line(['-' * width for width in widths]), *map(line, rows)])
+
+
+def _number(value: float | None) -> str:
+    return '-' if value is None or value != value else f'{value:.3f}'
+
+
+def side_rows(scores: Scores) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table by side, one row a measure, the protocol's id in each."""
+    rows = []
+    for name, values in scores.sides.items():
+        hands = scores.counts[name]
+        rows.append([f'{TITLES[name]} ({UNITS[name]})', *(_number(values.get(side)) for side in SIDES), _number(values['mean']),
+                     f'{hands["left"]} + {hands["right"]}', scores.protocol.id])
+    return ['measure', *SIDES, 'mean', 'hands (l + r)', 'protocol'], rows
+
+
+def occlusion_rows(scores: Scores) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table by occlusion quartile, most visible first."""
+    rows = [[f'Q{group["quartile"]}: {group["visible_from"]:.0%} to {group["visible_to"]:.0%} visible', str(group['hands']),
+             *(_number(group[name]) for name in scores.sides), scores.protocol.name] for group in scores.occlusion]
+    return ['occlusion quartile', 'hands', *(f'{TITLES[name]} ({UNITS[name]})' for name in scores.sides), 'protocol'], rows
+
+
+def format_scores(scores: Scores) -> str:
+    """All tables of an evaluation, ready to print."""
+    blocks = [text_table(*side_rows(scores))] if scores.sides else []
+    if scores.occlusion:
+        blocks.append(text_table(*occlusion_rows(scores)))
+    if scores.sets:
+        blocks.append(text_table(['set measure', 'value', 'protocol'],
+                                 [[name, f'{value:.6f}', scores.protocol.id] for name, value in flatten(scores.sets)]))
+    return '\n\n'.join(blocks)
