@@ -44,7 +44,7 @@ class HandExpert(BaseModel):
     def __init__(self, backbone: dict, head: dict, body_model: dict | None = None, adapter: dict | None = None,
                  losses: dict | None = None, expert: str | None = None, adapter_file: str | None = None,
                  trainable: Sequence[str] | None = None, frozen_dtype: str = 'auto', data_preprocessor: dict | None = None):
-        super().__init__(data_preprocessor=data_preprocessor or dict(type='HMRDataPreprocessor'))
+        super().__init__(data_preprocessor=MODELS.build(data_preprocessor or dict(type='HMRDataPreprocessor')))
         self.backbone = BACKBONES.build(backbone)
         self.head = HEADS.build(head)
         self.body_model = BODY_MODELS.build(body_model) if body_model else None
