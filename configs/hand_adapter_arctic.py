@@ -53,7 +53,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='HandMeshMetric', protocol='arctic-p1-val', body_models=dict(right=right_hand, left=left_hand))
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=iterations)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(type='OptimWrapper', constructor='TrainableParamsConstructor',

@@ -50,7 +50,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='HandMeshMetric', protocol='open-p1-val', body_models=dict(right=right_hand, left=left_hand))
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=2000)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=2000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4, weight_decay=1e-2), clip_grad=dict(max_norm=1.0))
