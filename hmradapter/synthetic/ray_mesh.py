@@ -2,6 +2,9 @@
 
 Importing this module starts warp without its banner; compiled kernels stay in warp's own cache between runs.
 """
+import contextlib
+import os
+
 import numpy as np
 import warp as wp
 
@@ -12,7 +15,21 @@ def _start_warp() -> None:
         wp.config.log_level = wp.LOG_ERROR
     else:  # warp before 1.10
         wp.config.quiet = True
-    wp.init()
+    with _native_stderr_closed():
+        wp.init()
+
+
+@contextlib.contextmanager
+def _native_stderr_closed():
+    """warp's C++ part writes "no CUDA driver" straight to descriptor 2; Python's exceptions still pass."""
+    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)
 
 
 _start_warp()
