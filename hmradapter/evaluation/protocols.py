@@ -64,7 +64,7 @@ def _plain(value) -> str | int:
 
 PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('arctic-p1-val', 'ARCTIC', 'p1 val', views='1-8', stride=10),
-    Protocol('open-arctic-val', 'open ARCTIC', 'p1 val'),
+    Protocol('open-p1-val', 'open ARCTIC', 'p1 val'),
     Protocol('freihand-eval', 'FreiHAND', 'evaluation', alignment='none (raw) and Procrustes with reflection', joints='dataset',
              truth='MANO of the server', measures=('freihand_server', 'mpjpe', 'pa_mpjpe', 'pve', 'pa_pve')),
     Protocol('hands', 'any', 'given samples'))}

@@ -4,8 +4,8 @@ Two of the file's numbers are not what their names say; both are checked for wha
 with an infinite tolerance on the plain comparison:
 - hint_metrics.mode_kpl2: run together with PCK, which mirrors left hands' predictions in place first. The slip reproduced must
   give the file's number; ours compares unmirrored predictions with unmirrored labels.
-- eval_pose.mpjpe_mm is not root-aligned and was taken before the evaluator moved the stored predictions to their wrists, in place;
-  where the file's predictions have their wrists at the origin, the number cannot be computed from them.
+- eval_pose.mpjpe_mm is not root-aligned and was taken before the evaluator moved the stored predictions to their wrists, in
+  place; where the file's predictions have their wrists at the origin, the number cannot be computed from them.
 """
 import json
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def _check_evaluator(arrays: dict, numbers: dict) -> Iterator[Row]:
 
 
 def _check_losses(arrays: dict, numbers: dict) -> Iterator[Row]:
-    tensors = {name.removeprefix('loss.'): torch.from_numpy(value) for name, value in arrays.items() if name.startswith('loss.')}
+    tensors = {name.removeprefix('loss.'): torch.from_numpy(arrays[name]) for name in arrays if name.startswith('loss.')}
     found = {'param': RotationMatrixLoss()(tensors['pred_param'], tensors['gt_param'], tensors['has_param'])}
     for kind in ('l1', 'l2'):
         found[f'kp2d_{kind}'] = Keypoint2DLoss(kind)(tensors['pred_2d'], tensors['gt_2d'])
