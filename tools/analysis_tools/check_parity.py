@@ -1,0 +1,69 @@
+"""Compare this package with recorded outputs of the reference implementations; exit status 1 where a tolerance is exceeded.
+
+    python tools/analysis_tools/check_parity.py hamer --weights small.pt --config small.json --io small_io.npz
+    python tools/analysis_tools/check_parity.py hamer --data geometry.npz
+
+The first runs a whole network: weights under HaMeR's names, its sizes, and inputs and outputs of every layer, any of which may
+be absent or thinned out. The second checks one of geometry.npz, crop.npz, dataset.npz and metrics.npz (with metrics.json beside
+it). Every stored array is printed with its error and tolerance, or as an input, or as not checked.
+"""
+import argparse
+import sys
+
+import numpy as np
+from parity import hamer_network
+from parity.report import print_report
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    experts = parser.add_subparsers(dest='expert', required=True)
+    hamer = experts.add_parser('hamer', help="HaMeR's network, geometry, data and metrics", description=__doc__,
+                               formatter_class=argparse.RawDescriptionHelpFormatter)
+    hamer.add_argument('--weights', help='.pt or .ckpt with HaMeR\'s keys')
+    hamer.add_argument('--config', help='.json with the sizes of the network')
+    hamer.add_argument('--io', help='_io.npz with the outputs of every layer')
+    hamer.add_argument('--mano', help='hand model (default: mano_synth.npz beside --io, else the one of tests/data/parity)')
+    hamer.add_argument('--plain', action='store_true', help='the plain attention instead of the fused one')
+    hamer.add_argument('--data', help='geometry.npz, crop.npz, dataset.npz or metrics.npz')
+    args = parser.parse_args(argv)
+    network = (args.weights, args.config, args.io)
+    if bool(args.data) == any(network) or (any(network) and not all(network)):
+        hamer.error('give either --data, or all of --weights, --config and --io')
+    return args
+
+
+def data_module(path: str):
+    """The module that checks an .npz, by the names of its arrays."""
+    with np.load(path) as data:
+        names = set(data.files)
+    if any(name.startswith(('rot6d.', 'persp.', 'cam_full.', 'mirror_', 'affine.')) for name in names):
+        from parity import hamer_geometry as module
+    elif 'boxes_xyxy' in names or 'ann.imgname' in names:
+        from parity import hamer_dataset as module
+    elif any(name.startswith(('pa.', 'evaluator.', 'freihand.', 'eval_pose.')) for name in names):
+        from parity import hamer_metrics as module
+    else:
+        raise ValueError(f'{path} is none of geometry, crop, dataset and metrics: its arrays are {sorted(names)[:8]}.')
+    return module
+
+
+def main(argv=None) -> int:
+    """Run the check and return the exit status."""
+    args = parse_args(argv)
+    try:
+        if args.data:
+            module = data_module(args.data)
+            with np.load(args.data) as data:
+                names = data.files
+            return 0 if print_report(module.check(args.data), names, module.INPUTS) else 1
+        result = hamer_network.check(args.weights, args.config, args.io, args.mano, fused=not args.plain)
+        return 0 if print_report(result.rows, result.names, hamer_network.INPUTS, hamer_network.OUTPUTS) else 1
+    except (OSError, ValueError) as error:
+        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        return 2
+
+
+if __name__ == '__main__':
+    sys.exit(main())
