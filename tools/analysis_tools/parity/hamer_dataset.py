@@ -14,6 +14,8 @@ from hmradapter.geometry.mirror import mirror_affine
 from hmradapter.geometry.rotations import rotmat_to_axis_angle
 
 Row = tuple[str, float, float]  # array, max abs error, tolerance
+INPUTS = ('image_bgr', 'image?_bgr', 'boxes_xyxy', 'right', 'rescale_factor', 'opencv_version', 'ann.*', 'aug.scale',
+          'aug.rot_degrees', 'aug.color', 'aug.txty')
 
 LEVEL = 1 / 255 / 0.224  # one grey level in normalised values, at most
 MEAN, STD = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).reshape(2, 3, 1, 1) * 255

@@ -23,6 +23,7 @@ from hmradapter.geometry.procrustes import similarity_align
 from hmradapter.models.losses import Keypoint2DLoss, Keypoint3DLoss, RotationMatrixLoss
 
 Row = tuple[str, float, float]  # array, max abs error, tolerance
+INPUTS = ('pa.pred', 'pa.gt', 'evaluator.batch.*', 'evaluator.pred_*', 'loss.*', 'freihand.gt_*', 'freihand.pred_*')
 POINTS_M, RELATIVE = 1e-6, 1e-5
 POINTS_MM = 1e3 * POINTS_M
 
