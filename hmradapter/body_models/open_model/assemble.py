@@ -119,7 +119,7 @@ def mano_arrays(body: OpenBody, side: str) -> tuple[dict, np.ndarray]:
         ids, template, shapes, faces = body.mirror[ids], template * _MIRROR, shapes * _MIRROR[:, None], faces[:, ::-1]
         correctives = correctives * _MIRROR[:, None] * np.tile(np.outer(_MIRROR, _MIRROR).ravel(), 15)
         mean, components = hands.mirror_pose(mean), hands.mirror_pose(components)
-    tips = {name: np.flatnonzero(ids == vertex) for name, vertex in zip(landmarks.EXTRA_JOINTS, body.extra_joints)}
+    tips = {name: np.flatnonzero(ids == vertex) for name, vertex in zip(landmarks.EXTRA_JOINTS, body.extra_joints, strict=True)}
     fingers = [side[0] + finger for finger in ('thumb', 'index', 'middle', 'ring', 'pinky')]
     floats = dict(v_template=template, shapedirs=shapes, posedirs=correctives, J_regressor=regressor, weights=weights,
                   J=regressor @ template, hands_mean=mean, hands_components=components, hands_coeffs=np.zeros((1, 45)))

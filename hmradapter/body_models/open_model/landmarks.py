@@ -6,13 +6,13 @@ from hmradapter.body_models.open_model.skeleton import JOINT_NAMES
 # Order of smplx.vertex_joint_selector.VertexJointSelector: joints 55-75 of SMPLX144.
 EXTRA_JOINTS = ('nose', 'reye', 'leye', 'rear', 'lear', 'LBigToe', 'LSmallToe', 'LHeel', 'RBigToe', 'RSmallToe', 'RHeel',
                 *(side + finger for side in 'lr' for finger in ('thumb', 'index', 'middle', 'ring', 'pinky')))
-CONTOUR_YAWS = 79  # rows of smplx's table of contour landmarks: yaws 0..39 degrees, then -1..-39
-_JAW_ANGLES = np.radians(np.linspace(-100, 100, 17))  # of the contour points about the head, 0 = chin, right ear to left ear
+CONTOUR_YAWS = 79  # rows of smplx's table: head yaws about +y of 0 .. -39 degrees, then 1 .. 39
+_JAW_ANGLES = np.radians(np.linspace(-95, 95, 17))  # of the contour points about the head, 0 = chin, right ear to left ear
 
 
-def extra_joint_vertices(template: np.ndarray, joints: np.ndarray, weights: np.ndarray, mirror: np.ndarray, bones: dict) -> np.ndarray:
-    """Vertex ids (21,) of EXTRA_JOINTS. bones: vertex weights (V,) of single MakeHuman bones."""
-    at = dict(zip(JOINT_NAMES, joints))
+_JAW_ANGLES = np.radians(np.linspace(-95, 95, 17))  # of contour points about the head: 0 = chin, right ear to left ear
+    """Vertex ids (21,) of EXTRA_JOINTS; bones: vertex weights (V,) of single MakeHuman bones."""
+    at = dict(zip(JOINT_NAMES, joints, strict=True))
     head = weights[:, JOINT_NAMES.index('head')]
     found = {'nose': _furthest(template[:, 2] - 50 * np.abs(template[:, 0]), head > 0.5),
              'leye': _furthest(template[:, 2], weights[:, JOINT_NAMES.index('left_eye_smplhf')] > 0.5),
@@ -23,7 +23,8 @@ def extra_joint_vertices(template: np.ndarray, joints: np.ndarray, weights: np.n
                                 weights[:, JOINT_NAMES.index('left_ankle')] > 0.5)}
     for finger in ('thumb', 'index', 'middle', 'ring', 'pinky'):
         last = f'left_{finger}3'
-        found[f'l{finger}'] = _furthest(template @ _unit(at[last] - at[f'left_{finger}2']), weights[:, JOINT_NAMES.index(last)] > 0.5)
+        outward = template @ (at[last] - at[f'left_{finger}2'])
+        found[f'l{finger}'] = _furthest(outward, weights[:, JOINT_NAMES.index(last)] > 0.5)
     for name in list(found):  # the right side by the mesh's own symmetry
         if name != 'nose':
             found[('R' if name[0] == 'L' else 'r') + name[1:]] = mirror[found[name]]
@@ -34,7 +35,7 @@ def face_landmarks(template: np.ndarray, faces: np.ndarray, joints: np.ndarray, 
                    nose: int) -> tuple[np.ndarray, np.ndarray]:
     """iBUG points 17-67 (brows, nose, eyes, lips) as face ids (51,) and barycentric coordinates (51, 3).
     Laid out from eye centres, nose tip and mouth line, then dropped onto the skin along -z: plausible, not annotated."""
-    at = dict(zip(JOINT_NAMES, joints))
+    at = dict(zip(JOINT_NAMES, joints, strict=True))
     skin = (weights[:, [JOINT_NAMES.index('head'), JOINT_NAMES.index('jaw'), JOINT_NAMES.index('left_eye_smplhf'),
                         JOINT_NAMES.index('right_eye_smplhf')]].sum(axis=1) > 0.5) & (template[:, 2] > at['head'][2])
     eye, tip = at['left_eye_smplhf'], template[nose]
@@ -47,21 +48,21 @@ def face_landmarks(template: np.ndarray, faces: np.ndarray, joints: np.ndarray, 
 def contour_landmarks(template: np.ndarray, faces: np.ndarray, joints: np.ndarray,
                       weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Silhouette points 0-16 for each head yaw: face ids (79, 17) and barycentric coordinates (79, 17, 3), at vertices."""
-    at = dict(zip(JOINT_NAMES, joints))
+    at = dict(zip(JOINT_NAMES, joints, strict=True))
     share = weights[:, JOINT_NAMES.index('head')] + weights[:, JOINT_NAMES.index('jaw')]
-    ears = at['jaw'][2] - 0.005  # the ears end where the jaw is hinged
+    ears = at['jaw'][2] + 0.005  # the ears end where the jaw is hinged
     ids = np.flatnonzero((share > 0.9) & (template[:, 2] > ears) & (template[:, 1] < at['left_eye_smplhf'][1]))
-    centre = np.array([0.0, at['left_eye_smplhf'][1] - 0.03, at['head'][2]])
+    centre = np.array([0.0, at['left_eye_smplhf'][1] - 0.02, at['head'][2]])
     face_of = np.full(len(template), -1)
     for corner in range(3):
         face_of[faces[::-1, corner]] = np.arange(len(faces))[::-1]
     found, corners = np.empty((CONTOUR_YAWS, 17), int), np.zeros((CONTOUR_YAWS, 17, 3))
     for row in range(CONTOUR_YAWS):
-        yaw = np.radians(row if row < 40 else 39 - row)
+        yaw = np.radians(-row if row < 40 else row - 39)
         points = (template[ids] - centre) @ np.array([[np.cos(yaw), 0, -np.sin(yaw)], [0, 1, 0], [np.sin(yaw), 0, np.cos(yaw)]])
+        radius, around = np.hypot(points[:, 0], points[:, 1]), np.arctan2(points[:, 0], -points[:, 1])
         for k, angle in enumerate(_JAW_ANGLES):
-            outward = points[:, 0] * np.sin(angle) - points[:, 1] * np.cos(angle)
-            vertex = ids[outward.argmax()]
+            vertex = ids[(radius - 0.5 * np.abs(around - angle)).argmax()]  # m against radians: outermost near the ray
             found[row, k] = face_of[vertex]
             corners[row, k] = faces[face_of[vertex]] == vertex
     return found, corners
@@ -100,6 +101,3 @@ def _drop(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, ids: np.n
 def _furthest(score: np.ndarray, allowed: np.ndarray) -> int:
     return int(np.where(allowed, score, -np.inf).argmax())
 
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.linalg.norm(v)

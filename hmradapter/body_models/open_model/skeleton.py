@@ -1,4 +1,6 @@
 """From MakeHuman's 163 bones in an A-pose to SMPL-X's 55 joints in a T-pose with identity rest rotations."""
+from itertools import pairwise
+
 import numpy as np
 
 from hmradapter.body_models.open_model.makehuman import BaseMesh
@@ -97,7 +99,7 @@ def _straighten_arm(turns, joints, tips, side: str, sign: float) -> None:
     turns[:, JOINT_NAMES.index(f'{side}_wrist')] = hand
     for finger, _ in _FINGERS:
         chain = [joints[:, JOINT_NAMES.index(f'{side}_{finger}{k}')] for k in (1, 2, 3)] + [tips[f'{side}_{finger}3']]
-        bones = [_unit(np.einsum('nij,nj->ni', hand, b - a)) for a, b in zip(chain, chain[1:])]
+        bones = [_unit(np.einsum('nij,nj->ni', hand, b - a)) for a, b in pairwise(chain)]
         straight = _unit(bones[0] * (1, 0, _SPLAY))
         for k in (1, 2, 3):
             turn = hand if finger == 'thumb' else _shortest_turn(bones[k - 1], straight) @ hand
