@@ -29,7 +29,7 @@ def hand_vertices(weights: np.ndarray, faces: np.ndarray, side: str) -> np.ndarr
 
 def bend_axes(joints: np.ndarray) -> np.ndarray:
     """Unit axes (15, 3) about which the right hand's fingers close, from its 16 MANO rest joints.
-    Fingers lie in the plane y = 0 with the palm down, so the axis is level and square to the finger; the thumb closes across."""
+    Fingers lie in the plane y = 0 with the palm down, so an axis is level and square to its finger; the thumb closes across."""
     axes = np.empty((15, 3))
     for finger in range(5):
         first = 1 + 3 * finger

@@ -7,10 +7,11 @@ from hmradapter.body_models.open_model.skeleton import JOINT_NAMES
 EXTRA_JOINTS = ('nose', 'reye', 'leye', 'rear', 'lear', 'LBigToe', 'LSmallToe', 'LHeel', 'RBigToe', 'RSmallToe', 'RHeel',
                 *(side + finger for side in 'lr' for finger in ('thumb', 'index', 'middle', 'ring', 'pinky')))
 CONTOUR_YAWS = 79  # rows of smplx's table: head yaws about +y of 0 .. -39 degrees, then 1 .. 39
-_JAW_ANGLES = np.radians(np.linspace(-95, 95, 17))  # of the contour points about the head, 0 = chin, right ear to left ear
-
-
 _JAW_ANGLES = np.radians(np.linspace(-95, 95, 17))  # of contour points about the head: 0 = chin, right ear to left ear
+
+
+def extra_joint_vertices(template: np.ndarray, joints: np.ndarray, weights: np.ndarray, mirror: np.ndarray,
+                         bones: dict) -> np.ndarray:
     """Vertex ids (21,) of EXTRA_JOINTS; bones: vertex weights (V,) of single MakeHuman bones."""
     at = dict(zip(JOINT_NAMES, joints, strict=True))
     head = weights[:, JOINT_NAMES.index('head')]
