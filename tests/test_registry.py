@@ -1,0 +1,14 @@
+"""Every registry finds its parts by itself, from a fresh interpreter."""
+import subprocess
+import sys
+
+
+NAMES = dict(MODELS='HandExpert', BACKBONES='HaMeRViT', HEADS='MANODecoderHead', ADAPTERS='HandAdapter', LOSSES='HandPoseLoss',
+             BODY_MODELS='MANOLayer', DATASETS='ArcticDataset', TRANSFORMS='HandCrop', METRICS='HandMeshMetric',
+             HOOKS='FrozenParamsHook', FUNCTIONS='hmr_collate', DATA_SAMPLERS='ResumableInfiniteSampler')
+
+
+def test_registries_import_their_rooms_on_first_use():
+    code = (f'from hmradapter import registry\nfor name, part in {NAMES!r}.items():\n'
+            '    found = getattr(registry, name)\n    assert found.scope == "hmradapter" and found.get(part) is not None, (name, part)')
+    subprocess.run([sys.executable, '-c', code], check=True)
