@@ -154,6 +154,37 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
+def infer_sizes(tensors: Mapping[str, Tensor]) -> dict[str, dict]:
+    """What the shapes of an expert's tensors say of its sizes, as arguments of HaMeRViT and MANODecoderHead.
+
+    Heads do not show in shapes: `inner_dim` is heads x head_dim of the decoder, and the ViT's heads are not given.
+    `tokens` counts the patches of an image.
+
+    Raises:
+        ExpertWeightsError: a tensor that the sizes are read from is missing.
+    """
+    def shape(name: str, dims: int = 2) -> tuple[int, ...]:
+        found = tuple(tensors[name].shape) if name in tensors else None
+        if found is None or len(found) != dims:
+            raise ExpertWeightsError(f'{name} has shape {found} (None: is missing), but an expert\'s has {dims} dimensions and '
+                                     'tells its sizes. The file is cut short or holds another model.')
+        return found
+
+    def count(prefix: str) -> int:
+        return len({name.removeprefix(prefix).split('.')[0] for name in tensors if name.startswith(prefix)})
+
+    width, _, patch_size, _ = shape('backbone.patch_embed.proj.weight', 4)
+    return dict(
+        backbone=dict(embed_dim=width, depth=count('backbone.blocks.'), patch_size=patch_size,
+                      tokens=shape('backbone.pos_embed', 3)[1] - 1,
+                      mlp_ratio=shape('backbone.blocks.0.ff.0.weight')[0] / width),
+        head=dict(context_dim=shape('head.layers.0.cross_attn.to_kv.weight')[1], dim=shape('head.pos_embed', 3)[-1],
+                  depth=count('head.layers.'), inner_dim=shape('head.layers.0.self_attn.to_qkv.weight')[0] // 3,
+                  has_to_out='head.layers.0.self_attn.to_out.weight' in tensors,
+                  mlp_dim=shape('head.layers.0.ff.0.weight')[0], num_betas=shape('head.to_betas.weight')[0],
+                  token='zero' if shape('head.to_token.weight')[1] == 1 else 'mean_shape'))
+
+
 def expert_state(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers of `model.backbone` and `model.head` under our names."""
     return {part + name: tensor for part in EXPERT_PARTS
