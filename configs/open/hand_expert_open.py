@@ -19,7 +19,6 @@ model = dict(
     backbone=dict(type='HaMeRViT', img_size=(128, 96), embed_dim=192, depth=6, num_heads=6, drop_path_rate=0.05),
     head=dict(type='MANODecoderHead', context_dim=192, dim=192, depth=3, heads=6, head_dim=32, mlp_dim=384),
     body_model=right_hand,
-    adapter=None,
     losses=dict(
         keypoints_2d=dict(type='Keypoint2DLoss', weight=0.01),
         keypoints_3d=dict(type='Keypoint3DLoss', weight=0.05),

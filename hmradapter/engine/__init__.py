@@ -8,5 +8,5 @@ from .train_loop import ResumableTrainLoop
 
 use_safe_loaders()
 
-__all__ = ['HMRRunner', 'ResumableInfiniteSampler', 'ResumableTrainLoop', 'SeededDataset', 'TrainableParamsConstructor', 'hooks',
-           'use_safe_loaders']
+__all__ = ['HMRRunner', 'ResumableInfiniteSampler', 'ResumableTrainLoop', 'SeededDataset', 'TrainableParamsConstructor',
+           'hooks', 'use_safe_loaders']

@@ -37,7 +37,8 @@ class TrainableParamsConstructor(DefaultOptimWrapperConstructor):
         if not groups:
             raise ValueError(f'{type(model).__name__} has no parameter that learns: name a part in `trainable`.')
         optimizer = OPTIMIZERS.build(dict(self.optimizer_cfg, params=list(groups.values())))
-        return OPTIM_WRAPPERS.build(dict(dict(type='OptimWrapper'), **self.optim_wrapper_cfg), default_args=dict(optimizer=optimizer))
+        wrapper = dict(type='OptimWrapper') | self.optim_wrapper_cfg
+        return OPTIM_WRAPPERS.build(wrapper, default_args=dict(optimizer=optimizer))
 
     def _options(self, name: str, owner: nn.Module) -> dict:
         """lr and weight_decay of a parameter, as far as they differ from the optimizer's own."""

@@ -22,14 +22,14 @@ class AtomicCheckpointHook(CheckpointHook):
                  save_optimizer: bool = True, save_param_scheduler: bool = True, save_best: str | Sequence[str] | None = None,
                  rule: str | Sequence[str] | None = None, save_begin: int = 0):
         super().__init__(interval=interval, by_epoch=by_epoch, max_keep_ckpts=max_keep_ckpts, save_last=save_last,
-                         save_optimizer=save_optimizer, save_param_scheduler=save_param_scheduler, save_best=save_best, rule=rule,
-                         save_begin=save_begin)
+                         save_optimizer=save_optimizer, save_param_scheduler=save_param_scheduler, save_best=save_best,
+                         rule=rule, save_begin=save_begin)
 
     def before_train(self, runner) -> None:
         accumulated = runner.optim_wrapper._accumulative_counts
         if self.interval > 0 and self.interval % accumulated:
-            raise ValueError(f'checkpoint.interval is {self.interval}, but gradients are accumulated over {accumulated} iterations '
-                             'and a checkpoint does not hold half of a sum: make it a multiple.')
+            raise ValueError(f'checkpoint.interval is {self.interval}, but gradients are accumulated over {accumulated} '
+                             'iterations and a checkpoint does not hold half of a sum: make it a multiple.')
         super().before_train(runner)
         if is_main_process():
             Path(self.out_dir).mkdir(parents=True, exist_ok=True)
@@ -72,5 +72,5 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
     for path in (named, pointer.with_name(named.name)):
         if path.exists():
             return path
-    raise FileNotFoundError(f'{pointer} names {named}, which does not exist: give a checkpoint to --resume, or remove {pointer} '
-                            'to start anew.')
+    raise FileNotFoundError(f'{pointer} names {named}, which does not exist: give a checkpoint to --resume, or remove '
+                            f'{pointer} to start anew.')

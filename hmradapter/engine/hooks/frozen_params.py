@@ -15,8 +15,8 @@ class FrozenParamsError(RuntimeError):
 class FrozenParamsHook(Hook):
     """Of a model with `trainable` (names of the parts that learn) and `frozen_state()` (names and tensors that must not change).
 
-    Before training: freezes everything else, puts it in eval mode, and fails unless the optimizer holds exactly the parameters
-    that learn. During training: keeps frozen modules in eval mode. After training: fails the run, naming the tensors, unless
+    Before training: freezes everything else, puts it in eval mode, and fails unless the optimizer holds exactly the
+    parameters that learn. During training: keeps frozen modules in eval mode. After training: fails the run, naming the tensors, unless
     every frozen parameter and buffer has the sha256 that it had before.
     """
     priority = 'VERY_HIGH'  # after_train: the proof comes before anything is published
@@ -24,8 +24,8 @@ class FrozenParamsHook(Hook):
     def before_run(self, runner) -> None:
         model = _unwrapped(runner.model)
         if getattr(model, 'trainable', None) is None:
-            raise FrozenParamsError(f'{type(model).__name__}.trainable is None: everything would learn. Name the parts that learn '
-                                    "(model=dict(trainable=['adapter'])) or remove FrozenParamsHook from custom_hooks.")
+            raise FrozenParamsError(f'{type(model).__name__}.trainable is None: everything would learn. Name the parts that '
+                                    "learn (model=dict(trainable=['adapter'])) or remove FrozenParamsHook from custom_hooks.")
         freeze_all_but(model, model.trainable)
         self.frozen_modules = frozen_modules(model)
 
@@ -48,8 +48,8 @@ class FrozenParamsHook(Hook):
         changed = sorted(name for name in self.digests.keys() | now.keys() if self.digests.get(name) != now.get(name))
         if changed:
             raise FrozenParamsError(f'{len(changed)} of {len(now)} frozen tensors changed during training: '
-                                    f'{", ".join(changed[:10])}{", ..." if len(changed) > 10 else ""}. The adapter was trained on '
-                                    'a moving base and must not be used; find what writes to them.')
+                                    f'{", ".join(changed[:10])}{", ..." if len(changed) > 10 else ""}. The adapter was '
+                                    'trained on a moving base and must not be used; find what writes to them.')
         runner.logger.info(f'FrozenParamsHook: all {len(now)} frozen tensors are bit-identical to those before training.')
 
 

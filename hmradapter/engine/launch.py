@@ -1,0 +1,86 @@
+"""From a checked config to a runner: processes joined with the right backend, the checkpoint to go on from found."""
+import datetime
+import os
+import subprocess
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from hmradapter.engine.hooks.atomic_checkpoint import latest_checkpoint
+from hmradapter.engine.runner import HMRRunner
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+# rank, processes, rank within the machine: the variables that each launcher sets
+_VARIABLES = dict(pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+                  mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'))
+
+
+def build_runner(cfg: Config, launcher: str = 'none') -> HMRRunner:
+    """Join the processes of `launcher` and build the runner of a config from `load_config`."""
+    cfg.launcher = launcher
+    if launcher != 'none':
+        distributed = cfg.get('env_cfg', {}).get('dist_cfg', {})
+        join_processes(launcher, distributed.get('backend', 'auto'), distributed.get('timeout', 1800))
+    return HMRRunner.from_cfg(cfg)
+
+
+def join_processes(launcher: str, backend: str = 'auto', timeout: int = 1800) -> None:
+    """Start torch.distributed in this process. MMEngine's own start needs CUDA; this one takes gloo where there is none.
+
+    Args:
+        backend: 'auto' is nccl with CUDA and gloo without.
+        timeout: seconds after which a missing process is an error.
+    """
+    if launcher not in _VARIABLES:
+        raise ValueError(f'launcher is {launcher!r}; it must be one of {LAUNCHERS}.')
+    missing = [name for name in _VARIABLES[launcher] if name not in os.environ]
+    if missing:
+        raise ValueError(f'--launcher {launcher} needs the environment variables {missing}, which that launcher sets: start '
+                         'with tools/dist_train.sh or tools/slurm_train.sh, or leave --launcher out for one process.')
+    values = [os.environ[name] for name in _VARIABLES[launcher]]
+    os.environ.update(zip(_VARIABLES['pytorch'], values, strict=True))
+    os.environ.setdefault('MASTER_ADDR', _first_slurm_host() if launcher == 'slurm' else '127.0.0.1')
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if torch.cuda.is_available():
+        local_rank = int(values[2])
+        if local_rank >= torch.cuda.device_count():
+            raise ValueError(f'process {local_rank} of this machine has no GPU: it has {torch.cuda.device_count()}. '
+                             'Start as many processes as there are GPUs.')
+        torch.cuda.set_device(local_rank)
+    if backend == 'auto':
+        backend = 'nccl' if torch.cuda.is_available() else 'gloo'
+    dist.init_process_group(backend, timeout=datetime.timedelta(seconds=timeout))
+
+
+def leave_processes() -> None:
+    """End torch.distributed in order, so that no rank waits for another that has left."""
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def set_resume(cfg: Config, resume: str | None) -> None:
+    """Let a run go on from a checkpoint: a path, 'auto' for the latest in `cfg.work_dir`, None to start anew."""
+    latest = latest_checkpoint(cfg.work_dir) if resume == 'auto' or resume is None else None
+    if resume is None:
+        if latest is not None:
+            print_log(f'{cfg.work_dir} holds {latest.name} of an earlier run, which this one replaces; --resume would go on '
+                      'from it.', logger='current')
+        return
+    if resume != 'auto' and not Path(resume).is_file():
+        raise FileNotFoundError(f'--resume {resume} does not exist; without a path it takes the latest checkpoint of the '
+                                'work dir.')
+    path = latest if resume == 'auto' else resume
+    if path is None:
+        print_log(f'{cfg.work_dir} holds no checkpoint yet: training starts anew.', logger='current')
+        return
+    cfg.resume, cfg.load_from = True, str(path)
+
+
+def _first_slurm_host() -> str:
+    hosts = subprocess.run(['scontrol', 'show', 'hostnames', os.environ['SLURM_JOB_NODELIST']], capture_output=True, text=True,
+                           check=True)
+    return hosts.stdout.split()[0]
