@@ -1,0 +1,66 @@
+"""What the package says about one hand in one image, as users see it.
+
+Convention: metres, radians, pixels with integers at pixel centres; OpenCV camera (x right, y down, z forward) of the whole,
+unmirrored image. Left hands are left hands: nothing here is mirrored. V vertices of the hand mesh.
+"""
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """Pinhole camera of the whole image. focal (2,), princpt (2,) px; size (width, height);
+    source is 'given' by the user, or 'assumed': 5000 / 256 * longer side, principal point at the centre (HaMeR's demo)."""
+    focal: np.ndarray
+    princpt: np.ndarray
+    size: tuple[int, int]
+    source: str = 'assumed'
+
+    @property
+    def K(self) -> np.ndarray:
+        """(3, 3) intrinsic matrix."""
+        return np.array([[self.focal[0], 0, self.princpt[0]], [0, self.focal[1], self.princpt[1]], [0, 0, 1]], np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class HandPrediction:
+    """One hand: MANO parameters, its place before the camera, and the mesh that follows from them.
+
+    hand: 'right' or 'left'.  box_xyxy (4,): the box that was asked for, px.  crop_center (2,), crop_size: the square that the
+        network saw, px.  crop_cam (3,): weak camera (s, tx, ty) of that crop.
+    global_orient (3, 3): the hand's rotation in the camera frame.  hand_pose (15, 3, 3): finger rotations relative to their
+        parents, absolute (the flat hand is zero, no mean to add), MANO order.  betas (10,).
+    translation (3,): added to vertices and joints it places the hand before the camera.
+    vertices (V, 3), keypoints_3d (21, 3): mesh and HAND21 joints without the translation.  keypoints_2d (21, 2): px.
+    faces (F, 3): triangles of this side's mesh.
+    guided: whether a body pose guided an adapter.  side_given: False where the side was chosen by the program.
+    flags: 'behind_camera' (the mesh has no picture).
+    """
+    hand: str
+    box_xyxy: np.ndarray
+    crop_center: np.ndarray
+    crop_size: float
+    crop_cam: np.ndarray
+    global_orient: np.ndarray
+    hand_pose: np.ndarray
+    betas: np.ndarray
+    translation: np.ndarray
+    vertices: np.ndarray
+    keypoints_3d: np.ndarray
+    keypoints_2d: np.ndarray
+    faces: np.ndarray
+    camera: Camera
+    guided: bool = False
+    side_given: bool = True
+    flags: tuple[str, ...] = field(default=())
+
+    @property
+    def vertices_camera(self) -> np.ndarray:
+        """(V, 3) in the camera frame."""
+        return self.vertices + self.translation
+
+    @property
+    def keypoints_camera(self) -> np.ndarray:
+        """(21, 3) in the camera frame."""
+        return self.keypoints_3d + self.translation
