@@ -18,3 +18,11 @@ def parity_file():
                 return root / name
         pytest.skip(f'{name} is neither in {COMMITTED_PARITY} nor in {OTHER_PARITY} (set HMRADAPTER_PARITY_DIR)')
     return find
+
+
+@pytest.fixture(scope='session')
+def open_body_models():
+    """Folder of the open body models, built (about ten seconds) where it is not there yet.
+    Processes that build at once do no harm: each file appears whole, and all write the same bytes."""
+    from hmradapter.body_models.open_model.build import build_open_body_models
+    return build_open_body_models(TESTS.parent / 'data' / 'body_models' / 'open')

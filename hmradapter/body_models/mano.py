@@ -19,7 +19,7 @@ _LICENSED_VERTICES = 778  # the mesh that MANO_TIP_VERTICES belong to
 class MANOLayer(SkinnedModel):
     """One hand in its own frame: the wrist is where the model puts it, not the origin.
 
-    faces (F, 3) int64, hand_mean (45,) axis-angle of the relaxed hand, tip_ids (5,) thumb to pinky.
+    faces (F, 3) int64; tensors hand_mean (45,) axis-angle of the relaxed hand, tip_ids (5,) thumb to pinky.
     """
 
     def __init__(self, model_path: str, side: str = 'right', num_betas: int = 10):
@@ -36,7 +36,8 @@ class MANOLayer(SkinnedModel):
             shapedirs = _repaired_left_shapes(path, shapedirs)
         super().__init__(arrays, shapedirs)
         self.side, self.num_betas, self.path = side, num_betas, path
-        self.tip_ids = _tip_ids(path, arrays)
+        self._keep('tip_ids', torch.tensor(_tip_ids(path, arrays)))
+        self._keep('keypoint_order', torch.tensor(HAND21_FROM_MANO))
         self._keep('hand_mean', torch.from_numpy(arrays['hands_mean'].astype(np.float32)))
 
     def forward(self, global_orient: Tensor, hand_pose: Tensor, betas: Tensor,
@@ -45,7 +46,7 @@ class MANOLayer(SkinnedModel):
         check_coefficients('betas', betas, self.num_betas)
         vertices, joints = self.skin(torch.cat([global_orient, hand_pose], dim=1), betas, transl)
         points = torch.cat([joints, vertices[:, self.tip_ids]], dim=1)
-        return BodyModelOutput(vertices, joints, points[:, list(HAND21_FROM_MANO)])
+        return BodyModelOutput(vertices, joints, points[:, self.keypoint_order])
 
     def root_joint(self, betas: Tensor) -> Tensor:
         """Wrist (B, 3) of the rest pose: what the hand turns about."""

@@ -37,8 +37,8 @@ class SMPLXLayer(SkinnedModel):
         super().__init__(arrays, _directions(path, arrays['shapedirs'], num_betas, num_expression), v_template)
         self.gender, self.path, self.face_contour = gender, path, face_contour
         self.num_betas, self.num_expression = num_betas, num_expression
-        self.extra_ids = _extra_ids(path, arrays)
-        self.neck_chain = _chain_to_root(_NECK, self.parents)
+        self._keep('extra_ids', torch.tensor(_extra_ids(path, arrays)))
+        self._keep('neck_chain', torch.tensor(_chain_to_root(_NECK, self.parents)))
         self._keep('face_ids', torch.from_numpy(self.faces))
         for name in ('lmk_faces_idx', 'dynamic_lmk_faces_idx'):
             self._keep(name, torch.from_numpy(arrays[name].astype(np.int64)))
@@ -101,7 +101,7 @@ class SMPLXLayer(SkinnedModel):
         ids, bary = self.lmk_faces_idx.expand(batch, -1), self.lmk_bary_coords.expand(batch, -1, -1)
         if self.face_contour:
             contour = find_dynamic_lmk_idx_and_bcoords(vertices, pose, self.dynamic_lmk_faces_idx, self.dynamic_lmk_bary_coords,
-                                                       self.neck_chain.to(pose.device), pose2rot=False)
+                                                       self.neck_chain, pose2rot=False)
             ids, bary = torch.cat([ids, contour[0]], dim=1), torch.cat([bary, contour[1]], dim=1)
         return vertices2landmarks(vertices, self.face_ids, ids, bary)
 
@@ -125,9 +125,9 @@ def _extra_ids(path: Path, arrays: dict) -> list[int]:
                              'extra_joint_vertex_ids, so its nose, toes and fingertips are unknown')
 
 
-def _chain_to_root(joint: int, parents: list[int]) -> Tensor:
+def _chain_to_root(joint: int, parents: list[int]) -> list[int]:
     chain = []
     while joint >= 0:
         chain.append(joint)
         joint = parents[joint]
-    return torch.tensor(chain)
+    return chain
