@@ -23,7 +23,7 @@ optim_wrapper = dict(type='OptimWrapper', constructor='TrainableParamsConstructo
                      optimizer=dict(type='AdamW', lr=1e-2, weight_decay=1e-2), clip_grad=dict(max_norm=1.0))
 param_scheduler = [dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=4)]
 default_hooks = dict(
-    timer=dict(type='IterTimerHook'), logger=dict(type='LoggerHook', interval=1),
+    timer=dict(type='IterTimerHook'), logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'), checkpoint=dict(type='AtomicCheckpointHook', interval=3, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [dict(type='ThroughputHook'), dict(type='FrozenParamsHook'), dict(type='AdapterCheckpointHook')]

@@ -4,7 +4,6 @@ MMEngine applies --cfg-options after a config was executed: an option on `data_r
 has long copied the old value. Options on such names are written into a copy of the sources instead, behind the assignment.
 """
 import ast
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ class ConfigSource:
     path: Path
     text: str
     bases: list[Path]
+    packages: list[str]  # bases of other installed packages, 'mmpose::...': read by MMEngine, not by us
     assigned: dict[str, list[ast.stmt]]
     read: set[str]
 
@@ -41,6 +41,7 @@ def read_chain(path: str | Path, below: tuple[Path, ...] = ()) -> list[ConfigSou
 def _source(path: Path, text: str, tree: ast.Module) -> ConfigSource:
     assigned: dict[str, list[ast.stmt]] = {}
     read, bases = set(), []
+    named: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             read.add(node.id)
@@ -51,9 +52,10 @@ def _source(path: Path, text: str, tree: ast.Module) -> ConfigSource:
                 if isinstance(target, ast.Name):
                     assigned.setdefault(target.id, []).append(node)
     for statement in assigned.get('_base_', [])[:1]:
-        named = ast.literal_eval(statement.value)
-        bases = [(path.parent / base).resolve() for base in ([named] if isinstance(named, str) else named) if '::' not in base]
-    return ConfigSource(path, text, bases, assigned, read)
+        value = ast.literal_eval(statement.value)
+        named = [value] if isinstance(value, str) else list(value)
+        bases = [(path.parent / base).resolve() for base in named if '::' not in base]
+    return ConfigSource(path, text, bases, [base for base in named if '::' in base], assigned, read)
 
 
 def write_overridden(chain: list[ConfigSource], overrides: dict[tuple, object], folder: Path) -> Path:
@@ -62,16 +64,20 @@ def write_overridden(chain: list[ConfigSource], overrides: dict[tuple, object], 
     Args:
         overrides: (name, key, ...) -> value; keys lead into the name's dicts and lists.
     """
-    root = Path(os.path.commonpath([source.path.parent for source in chain]))
-    for source in chain:
-        copy = folder / source.path.relative_to(root)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(_with_overrides(source, overrides))
-    return copy
+    copies: dict[Path, str] = {}
+    for source in chain:  # bases first, so that their copies have names already
+        copies[source.path] = str(folder / str(len(copies)) / source.path.name)
+        Path(copies[source.path]).parent.mkdir(exist_ok=True)
+        Path(copies[source.path]).write_text(_with_overrides(source, overrides, copies))
+    return Path(copies[chain[-1].path])
 
 
-def _with_overrides(source: ConfigSource, overrides: dict[tuple, object]) -> str:
+def _with_overrides(source: ConfigSource, overrides: dict[tuple, object], copies: dict[Path, str]) -> str:
     lines = source.text.splitlines()
+    for statement in source.assigned.get('_base_', [])[:1]:
+        extent = slice(statement.lineno - 1, statement.end_lineno)
+        bases = [copies[base] for base in source.bases] + source.packages
+        lines[extent] = [f'_base_ = {bases!r}'] + [''] * (statement.end_lineno - statement.lineno)  # line numbers stay
     added: dict[int, list[str]] = {}
     for (name, *keys), value in overrides.items():
         for statement in source.assigned.get(name, []):

@@ -13,11 +13,11 @@ class FrozenParamsError(RuntimeError):
 
 @HOOKS.register_module()
 class FrozenParamsHook(Hook):
-    """Of a model with `trainable` (names of the parts that learn) and `frozen_state()` (names and tensors that must not change).
+    """Guards a model that has `trainable` (names of the parts that learn) and `frozen_state()` (what must not change).
 
     Before training: freezes everything else, puts it in eval mode, and fails unless the optimizer holds exactly the
-    parameters that learn. During training: keeps frozen modules in eval mode. After training: fails the run, naming the tensors, unless
-    every frozen parameter and buffer has the sha256 that it had before.
+    parameters that learn. During training: keeps frozen modules in eval mode. After training: fails the run, naming the
+    tensors, unless every frozen parameter and buffer has the sha256 that it had before.
     """
     priority = 'VERY_HIGH'  # after_train: the proof comes before anything is published
 
@@ -62,7 +62,7 @@ def frozen_modules(model: nn.Module) -> list[nn.Module]:
 
 def check_optimizer(model: nn.Module, optim_wrapper) -> None:
     """Raises FrozenParamsError unless the optimizer's parameters are the learning ones, all and alone."""
-    held = {id(p) for group in optim_wrapper.param_groups for p in group['params']}
+    held = {id(p) for group in optim_wrapper.optimizer.param_groups for p in group['params']}
     learning = {id(p) for p in model.parameters() if p.requires_grad}
     names = {id(p): name for name, p in model.named_parameters()}
     extra = sorted(names.get(i, 'a parameter of another model') for i in held - learning)

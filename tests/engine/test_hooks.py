@@ -1,0 +1,64 @@
+"""Laws of the frozen base, the adapter's file and the logged scalars."""
+import json
+
+import pytest
+import torch
+
+from hmradapter.engine.hooks import FrozenParamsError
+from hmradapter.engine.hooks.frozen_params import frozen_modules
+
+
+def test_frozen_parts_keep_their_bits_and_the_rest_learns(tmp_path, toy_runner):
+    runner = toy_runner(tmp_path)
+    before = {name: tensor.clone() for name, tensor in runner.model.state_dict().items()}
+    modes = []
+    runner.model.backbone[2].register_forward_hook(lambda module, *_: modes.append(module.training))
+    runner.train()
+    after = runner.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) == name.startswith('backbone') for name in before)
+    assert set(modes) == {False}  # BaseModel.train() puts the dropout in training mode before each iteration
+
+
+def test_frozen_modules_are_all_but_the_trainable_parts_and_the_root(toy_runner, tmp_path):
+    model = toy_runner(tmp_path).model
+    frozen = {name for name, module in model.named_modules() if module in frozen_modules(model)}
+    assert frozen == {'data_preprocessor', 'backbone', 'backbone.0', 'backbone.1', 'backbone.2'}
+
+
+def test_a_frozen_weight_that_moved_fails_the_run_by_name(tmp_path, toy_runner):
+    with pytest.raises(FrozenParamsError, match='1 of 7 frozen tensors changed.*backbone.0.weight'):
+        toy_runner(tmp_path, model__broken='writes').train()
+
+
+def test_an_optimizer_with_frozen_parameters_is_refused_before_training(tmp_path, toy_runner):
+    with pytest.raises(FrozenParamsError, match='optimizer holds 4 frozen parameters: backbone.0.bias'):
+        toy_runner(tmp_path, optim_wrapper__constructor='DefaultOptimWrapperConstructor').train()
+    with pytest.raises(FrozenParamsError, match='optimizer holds'):  # a model that forgot to freeze
+        toy_runner(tmp_path, model__broken='not frozen').train()
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_an_unknown_trainable_part_is_named(tmp_path, toy_runner):
+    with pytest.raises(ValueError, match="trainable names 'adaptor'.*'adapter'"):
+        toy_runner(tmp_path, model__trainable=['adaptor'])
+
+
+def test_adapter_file_is_written_with_the_checkpoints(tmp_path, toy_runner):
+    runner = toy_runner(tmp_path)
+    runner.train()
+    card = json.loads((tmp_path / 'adapter.json').read_text())
+    assert card['iteration'] == 6 and card['base_hash'] == runner.model.base_hash and 'ToyExpert' in card['config']
+    assert (tmp_path / 'adapter.safetensors').stat().st_size < 10_000
+
+
+def test_scalars_reach_the_log_and_tensorboard(tmp_path, toy_runner):
+    toy_runner(tmp_path).train()
+    vis, = tmp_path.glob('*/vis_data')
+    rows = [json.loads(line) for line in (vis / 'scalars.json').read_text().splitlines()]
+    assert {'loss', 'lr', 'samples_per_s', 'data_time', 'time', 'grad_norm'} <= rows[0].keys()
+    assert [row['step'] for row in rows if 'toy/error' in row] == [4, 6]
+    assert list(vis.glob('events.out.tfevents*'))
+
+
+def test_groups_of_parameters_pass_the_optimizer_check(tmp_path, toy_runner):
+    toy_runner(tmp_path, optim_wrapper__paramwise_cfg=dict(bias_decay_mult=0.0), train_cfg__max_iters=1).train()
