@@ -1,5 +1,5 @@
 """Experts, adapters and losses. Importing this room registers every part."""
-from . import adapters, backbones, estimators, heads, losses
+from . import adapters, backbones, estimators, heads, losses, roi_samplers
 from .data_preprocessor import HMRDataPreprocessor
 
-__all__ = ['HMRDataPreprocessor', 'adapters', 'backbones', 'estimators', 'heads', 'losses']
+__all__ = ['HMRDataPreprocessor', 'adapters', 'backbones', 'estimators', 'heads', 'losses', 'roi_samplers']

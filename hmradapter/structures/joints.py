@@ -26,3 +26,35 @@ HAND21_MCP = (5, 9, 13, 17)
 
 # Fingertip vertices of the licensed 778-vertex MANO mesh (thumb, index, middle, ring, pinky), as in the `smplx` package.
 MANO_TIP_VERTICES = (744, 320, 443, 554, 671)
+
+# WHOLE137: SMPLer-X's joints. 25 of the body, 20 of each hand (HAND21 without its wrist), 72 of the face.
+# Its 65 heat-map joints are the first 65.
+WHOLE137_PARTS = {'body': slice(0, 25), 'left_hand': slice(25, 45), 'right_hand': slice(45, 65), 'face': slice(65, 137)}
+HEATMAP65 = 65
+WHOLE137_ROOTS = {'body': 0, 'left_hand': 12, 'right_hand': 13, 'face': 7}  # pelvis, wrists, neck
+BODY25_NAMES = ('Pelvis', 'L_Hip', 'R_Hip', 'L_Knee', 'R_Knee', 'L_Ankle', 'R_Ankle', 'Neck', 'L_Shoulder', 'R_Shoulder',
+                'L_Elbow', 'R_Elbow', 'L_Wrist', 'R_Wrist', 'L_Big_toe', 'L_Small_toe', 'L_Heel', 'R_Big_toe',
+                'R_Small_toe', 'R_Heel', 'L_Ear', 'R_Ear', 'L_Eye', 'R_Eye', 'Nose')
+WHOLE137_NAMES = (*BODY25_NAMES, *(f'{side}_{name[:-1].capitalize()}_{name[-1]}' for side in 'LR' for name in HAND21_NAMES[1:]),
+                  *(f'Face_{i}' for i in range(1, 73)))
+_BODY25 = (0, 1, 2, 4, 5, 7, 8, 12, 16, 17, 18, 19, 20, 21, 60, 61, 62, 63, 64, 65, 59, 58, 57, 56, 55)
+_HANDS = (*HAND21_FROM_SMPLX144['left'][1:], *HAND21_FROM_SMPLX144['right'][1:])
+WHOLE137_FROM_SMPLX144 = (*_BODY25, *_HANDS, 22, 15, 57, 56, *range(76, 144))
+# HumanData files swap face joints 3 and 4 (the eyes, rows 67 and 68) against the model's.
+WHOLE137_FROM_HUMANDATA = (*_BODY25, *_HANDS, 22, 15, 56, 57, *range(76, 144))
+WHOLE137_MIRROR_PAIRS = (
+    (1, 2), (3, 4), (5, 6), (8, 9), (10, 11), (12, 13), (14, 17), (15, 18), (16, 19), (20, 21), (22, 23),
+    *((25 + i, 45 + i) for i in range(20)),
+    (67, 68), (69, 78), (70, 77), (71, 76), (72, 75), (73, 74),                                         # eyes, brows
+    (83, 87), (84, 86),                                                                                  # nostrils
+    (88, 97), (89, 96), (90, 95), (91, 94), (92, 99), (93, 98),                                          # eyelids
+    (100, 106), (101, 105), (102, 104), (107, 111), (108, 110), (112, 116), (113, 115), (117, 119),      # lips
+    *((120 + i, 136 - i) for i in range(8)), )                                                           # contour
+
+# POSE53: SMPLer-X's rotations. 22 of the body, then 15 of each hand (MANO's order), then the jaw.
+POSE53_PARTS = {'global_orient': slice(0, 1), 'body_pose': slice(1, 22), 'left_hand_pose': slice(22, 37),
+                'right_hand_pose': slice(37, 52), 'jaw_pose': slice(52, 53)}
+POSE53_MIRROR_PAIRS = (*BODY_MIRROR_PAIRS, *((22 + i, 37 + i) for i in range(15)))
+
+# Knuckles (index, middle, ring, pinky) in HAND21 without its wrist, where the whole-body adapter samples a hand's features.
+HAND20_MCP = tuple(joint - 1 for joint in HAND21_MCP)

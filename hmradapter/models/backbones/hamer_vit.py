@@ -112,14 +112,24 @@ class HaMeRViT(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images (B, 3, H, W), normalised -> features (B, C, h, w)."""
+        return self.as_map(self.encode(self.embed(images)))
+
+    def embed(self, images: Tensor) -> Tensor:
+        """images (B, 3, H, W) -> patch tokens (B, N, C) with their position codes."""
         if images.shape[-2:] != self.img_size:
             raise ValueError(f'images are {tuple(images.shape[-2:])} (height, width), but this ViT has position codes for '
                              f'{self.img_size}: crop or resize them, or build it with that img_size.')
-        tokens = self.patch_embed(images)
-        tokens = tokens + self.pos_embed[:, 1:] + self.pos_embed[:, :1]
+        return self.patch_embed(images) + self.pos_embed[:, 1:] + self.pos_embed[:, :1]
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, N, C) through all blocks and the last norm; any number of them."""
         for block in self.blocks:
             tokens = block(tokens)
-        return self.last_norm(tokens).transpose(1, 2).unflatten(2, self.map_size)
+        return self.last_norm(tokens)
+
+    def as_map(self, tokens: Tensor) -> Tensor:
+        """Patch tokens (B, N, C) -> feature map (B, C, h, w)."""
+        return tokens.transpose(1, 2).unflatten(2, self.map_size)
 
 
 def middle_columns(images: Tensor, img_size: tuple[int, int]) -> Tensor:
