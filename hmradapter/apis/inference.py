@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from hmradapter.apis.hand_mesh import HandModel
 from hmradapter.apis.prediction import Camera, HandPrediction
+from hmradapter.apis.side_choice import choose_side
 from hmradapter.datasets.transforms import HandCrop, PackHandInputs
 from hmradapter.geometry.cameras import full_image_focal, full_image_translation, project
 from hmradapter.geometry.mirror import mirror_camera
@@ -70,7 +71,7 @@ def infer_hands(model: nn.Module, image: np.ndarray, boxes: Sequence[Sequence[fl
         model: of `init_model`.
         image: (H, W, 3) uint8 BGR, as OpenCV reads it.
         boxes: (N, 4) x0, y0, x1, y1 in px, tight around each hand; crops are enlarged as the config's `HandCrop` says.
-        hands: N times 'right' or 'left'.
+        hands: N times 'right', 'left' or 'auto'; the latter tries both and keeps the more plausible (`side_choice`).
         body_poses: N guiding bodies or None each: (22, 3) axis-angle or (22, 3, 3), SMPL-X order, pelvis in the camera frame,
             the others relative to their parents, not mirrored. Read by a model with an adapter only.
         intrinsics: K (3, 3) px; or `focal` px alone; else HaMeR's assumption (see `make_camera`).
@@ -89,18 +90,19 @@ def infer_hands(model: nn.Module, image: np.ndarray, boxes: Sequence[Sequence[fl
     if not len(checked) == len(hands) == len(bodies):
         raise ValueError(f'{len(checked)} boxes, {len(hands)} sides and {len(bodies)} body poses: there must be one per hand.')
     for hand in hands:
-        if hand not in SIDES:
-            raise ValueError(f'hand is {hand!r}; it must be one of {SIDES}.')
+        if hand not in (*SIDES, 'auto'):
+            raise ValueError(f"hand is {hand!r}; it must be 'right', 'left' or 'auto'.")
     camera = make_camera(size, intrinsics, focal)
     hand_model = hand_model or HandModel.of(model.body_model)
     crop, pack = inference_crop(model), PackHandInputs()
-    items = [pack(crop(_results(image, i, *hand, camera))) for i, hand in enumerate(zip(checked, hands, bodies, strict=True))]
-    predictions = []
+    tries = [(i, side) for i, hand in enumerate(hands) for side in (SIDES if hand == 'auto' else (hand,))]
+    items = [pack(crop(_results(image, i, checked[i], side, bodies[i], camera))) for i, side in tries]
+    found: list[list[HandPrediction]] = [[] for _ in checked]
     for start in range(0, len(items), batch_size):
-        samples = _predict(model, items[start:start + batch_size])
-        predictions += [_prediction(sample, checked[start + i], camera, hand_model, model.adapter is not None)
-                        for i, sample in enumerate(samples)]
-    return predictions
+        for sample in _predict(model, items[start:start + batch_size]):
+            i = int(sample.sample_idx)
+            found[i].append(_prediction(sample, checked[i], camera, hand_model, model.adapter is not None))
+    return [options[0] if len(options) == 1 else choose_side(options, hand_model) for options in found]
 
 
 @contextmanager

@@ -30,8 +30,8 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
         config: path of a config, or one loaded by `engine.config.load_config`.
         checkpoint: the expert's weights instead of the config's `model.expert`: .safetensors, an original HaMeR checkpoint, or
             a training checkpoint of this package (.pth).
-        adapter: adapter.safetensors or its folder, instead of the config's `model.adapter_file`. Without any, the expert runs
-            alone, also where the config describes an adapter: an untrained one is not the base.
+        adapter: adapter.safetensors or its folder, instead of the config's `model.adapter_file`; 'none' or without any, the
+            expert runs alone, also where the config describes an adapter: an untrained one is not the base.
         device: 'auto', 'cpu', 'cuda:0', ...
         cfg_options: dotted keys of the config -> values.
 
@@ -45,7 +45,7 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
     if checkpoint is not None:
         options['expert'] = str(checkpoint)
     if adapter is not None:
-        options['adapter_file'] = str(adapter)
+        options['adapter_file'] = None if adapter == 'none' else str(adapter)
     if options.get('adapter_file') is None:
         options['adapter'] = None
     elif options.get('adapter') is None:

@@ -42,7 +42,7 @@ def save_prediction(predictions: Sequence[HandPrediction], path: str | Path, mod
         path: without suffix; one of the two suffixes is taken off.
         model: the body model the meshes were made with; its hash is recorded.
         camera: of the image.
-        provenance: JSON values recorded under their names (image, weights, ...).
+        provenance: JSON values recorded under their names (source, weights, ...).
     """
     stem = _stem(path)
     head = dict(schema=SCHEMA, version=VERSION, units=UNITS, **provenance,

@@ -36,13 +36,15 @@ class HandMeshMetric(BaseMetric):
             left hands are the right model in the mirror, as the estimator makes them.
         protocol: name in `protocols.PROTOCOLS`, or a dict that changes fields of one.
         dump_path: .npz that keeps every prediction with its truth (docs/evaluation.md), for `eval_predictions.py`.
-        prefix: of the logged names; the protocol's name by default.
+        prefix: of the logged names ('hands/PVE'); two metrics in one evaluator need two.
     """
+
+    default_prefix = 'hands'
 
     def __init__(self, body_models: dict[str, dict], protocol: str | dict = 'arctic-p1-val', dump_path: str | None = None,
                  prefix: str | None = None, collect_device: str = 'cpu', collect_dir: str | None = None):
         self.protocol = get_protocol(protocol)
-        super().__init__(collect_device=collect_device, prefix=prefix or self.protocol.name, collect_dir=collect_dir)
+        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         unknown = sorted(body_models.keys() - {'right', 'left'})
         if 'right' not in body_models or unknown:
             raise ValueError(f"body_models has the keys {sorted(body_models)}; it needs 'right' and may have 'left'.")

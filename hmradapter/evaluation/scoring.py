@@ -13,6 +13,7 @@ from hmradapter.evaluation.freihand import server_scores
 from hmradapter.evaluation.protocols import HAND_MEASURES, Protocol
 
 SIDES = ('left', 'right')
+NAMES = dict(pve='PVE', pa_pve='PA-PVE', mpjpe='MPJPE', pa_mpjpe='PA-MPJPE', wrist_deg='wrist-rotation')
 UNITS = dict(pve='mm', pa_pve='mm', mpjpe='mm', pa_mpjpe='mm', wrist_deg='deg')
 CHUNK = 512  # hands whose vertices are compared at once; bounds memory, changes no number
 
@@ -33,17 +34,15 @@ class Scores:
     sets: dict = field(default_factory=dict)
 
     def flat(self) -> dict[str, float]:
-        """{'pve': mean of both sides, 'pve_left': ..., 'pve_right': ...} and so on, as MMEngine logs them.
+        """{'PVE': mean of both sides, 'PVE/left': ..., 'PVE/right': ...} and so on, as MMEngine logs them.
         Rounded to 0.001 (mm, degrees) or 1e-6 (fractions), well above float32 noise."""
         result = {}
         for measure, values in self.sides.items():
-            result[measure] = round(values['mean'], 3)
-            result.update({f'{measure}_{side}': round(values[side], 3) for side in SIDES if side in values})
-        for quartile in self.occlusion:
-            for measure in self.sides:
-                result[f'{measure}_occlusion_q{quartile["quartile"]}'] = round(quartile[measure], 3)
-        for name, value in flatten(self.sets):
-            result[name] = round(value, 6)
+            name = NAMES[measure]
+            result[name] = round(values['mean'], 3)
+            result.update({f'{name}/{side}': round(values[side], 3) for side in SIDES if side in values})
+            result.update({f'{name}/occlusion-q{group["quartile"]}': round(group[measure], 3) for group in self.occlusion})
+        result.update({name: round(value, 6) for name, value in flatten(self.sets)})
         return result
 
 

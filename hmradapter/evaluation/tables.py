@@ -1,9 +1,7 @@
 """Scores as text that can be read in a terminal, a log or a web page."""
 from collections.abc import Sequence
 
-from hmradapter.evaluation.scoring import SIDES, UNITS, Scores, flatten
-
-TITLES = dict(pve='PVE', pa_pve='PA-PVE', mpjpe='MPJPE', pa_mpjpe='PA-MPJPE', wrist_deg='wrist rotation')
+from hmradapter.evaluation.scoring import NAMES, SIDES, UNITS, Scores, flatten
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -27,7 +25,7 @@ def side_rows(scores: Scores) -> tuple[list[str], list[list[str]]]:
     rows = []
     for name, values in scores.sides.items():
         hands = scores.counts[name]
-        rows.append([f'{TITLES[name]} ({UNITS[name]})', *(_number(values.get(side)) for side in SIDES), _number(values['mean']),
+        rows.append([f'{NAMES[name]} ({UNITS[name]})', *(_number(values.get(side)) for side in SIDES), _number(values['mean']),
                      f'{hands["left"]} + {hands["right"]}', scores.protocol.id])
     return ['measure', *SIDES, 'mean', 'hands (l + r)', 'protocol'], rows
 
@@ -36,7 +34,7 @@ def occlusion_rows(scores: Scores) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table by occlusion quartile, most visible first."""
     rows = [[f'Q{group["quartile"]}: {group["visible_from"]:.0%} to {group["visible_to"]:.0%} visible', str(group['hands']),
              *(_number(group[name]) for name in scores.sides), scores.protocol.name] for group in scores.occlusion]
-    return ['occlusion quartile', 'hands', *(f'{TITLES[name]} ({UNITS[name]})' for name in scores.sides), 'protocol'], rows
+    return ['occlusion quartile', 'hands', *(f'{NAMES[name]} ({UNITS[name]})' for name in scores.sides), 'protocol'], rows
 
 
 def format_scores(scores: Scores) -> str:

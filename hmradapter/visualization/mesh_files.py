@@ -10,7 +10,7 @@ import numpy as np
 import trimesh
 
 from hmradapter.fileio import atomic_write
-from hmradapter.visualization.meshes import Mesh
+from hmradapter.visualization.meshes import Mesh, vertex_normals
 
 VIEWER_FROM_CAMERA = np.array([1, -1, -1], np.float32)
 
@@ -35,7 +35,9 @@ def write_glb(path: str | Path, meshes: dict[str, Mesh]) -> None:
         material = trimesh.visual.material.PBRMaterial(
             name=name, baseColorFactor=[*mesh.color, 1.0], metallicFactor=0.0, roughnessFactor=0.8, doubleSided=True)
         visual = trimesh.visual.TextureVisuals(material=material)
-        surface = trimesh.Trimesh(viewer_vertices(mesh.vertices), mesh.faces, visual=visual, process=False)
+        vertices = viewer_vertices(mesh.vertices)
+        normals = vertex_normals(vertices, mesh.faces)  # trimesh's own need scipy
+        surface = trimesh.Trimesh(vertices, mesh.faces, vertex_normals=normals, visual=visual, process=False)
         scene.add_geometry(surface, node_name=name, geom_name=name)
     content = scene.export(file_type='glb', include_normals=True)
     with atomic_write(path) as file:

@@ -43,10 +43,10 @@ def test_numbers_are_those_of_the_error_functions_left_right_and_mean():
         per_hand[sample.hand].append(errors.pve_mm(sample.pred.vertices, true.vertices[0], sample.pred.keypoints_3d[0],
                                                    true.keypoints[0, 0]).item())
     left, right = np.mean(per_hand['left']), np.mean(per_hand['right'])
-    assert found['arctic-p1-val/pve_left'] == pytest.approx(left, abs=6e-4)
-    assert found['arctic-p1-val/pve_right'] == pytest.approx(right, abs=6e-4)
-    assert found['arctic-p1-val/pve'] == pytest.approx((left + right) / 2, abs=6e-4)
-    assert {'arctic-p1-val/mpjpe', 'arctic-p1-val/pa_mpjpe', 'arctic-p1-val/pa_pve', 'arctic-p1-val/wrist_deg'} < set(found)
+    assert found['hands/PVE/left'] == pytest.approx(left, abs=6e-4)
+    assert found['hands/PVE/right'] == pytest.approx(right, abs=6e-4)
+    assert found['hands/PVE'] == pytest.approx((left + right) / 2, abs=6e-4)
+    assert {'hands/MPJPE', 'hands/PA-MPJPE', 'hands/PA-PVE', 'hands/wrist-rotation'} < set(found)
 
 
 def test_a_perfect_prediction_has_no_error_on_either_side_also_with_the_mirrored_right_model():
@@ -62,7 +62,7 @@ def test_a_perfect_prediction_has_no_error_on_either_side_also_with_the_mirrored
             sample.pred.keypoints_3d = mesh.keypoints[0] * torch.tensor([-1., 1, 1])
     metric = HandMeshMetric(dict(right=dict(type='ToyHand')))
     metric.process(None, [sample.to_dict() for sample in samples])
-    assert metric.evaluate(6)['arctic-p1-val/pve'] == pytest.approx(0, abs=1e-3)
+    assert metric.evaluate(6)['hands/PVE'] == pytest.approx(0, abs=1e-3)
 
 
 def test_one_process_and_four_give_identical_numbers_whatever_the_order_batches_and_padding(monkeypatch):
@@ -136,8 +136,8 @@ def test_only_one_side_present_is_its_own_mean():
     for i, sample in enumerate(samples):
         sample.set_metainfo(dict(sample_idx=i))
     found, _ = run_metric(samples)
-    assert found['arctic-p1-val/pve'] == found['arctic-p1-val/pve_right']
-    assert 'arctic-p1-val/pve_left' not in found
+    assert found['hands/PVE'] == found['hands/PVE/right']
+    assert 'hands/PVE/left' not in found
 
 
 def test_occlusion_quartiles_are_equal_groups_from_visible_to_hidden():
@@ -151,7 +151,7 @@ def test_occlusion_quartiles_are_equal_groups_from_visible_to_hidden():
     is_right = np.array([sample.hand == 'right' for sample in samples])
     last = slice(0, 3)
     expected = (rows[last][is_right[last]].mean() + rows[last][~is_right[last]].mean()) / 2
-    assert found['arctic-p1-val/pve_occlusion_q4'] == pytest.approx(expected, abs=6e-4)
+    assert found['hands/PVE/occlusion-q4'] == pytest.approx(expected, abs=6e-4)
     ties = occlusion_quartiles(metric.scores.rows, is_right, np.ones(12))
     assert [group['hands'] for group in ties] == [3, 3, 3, 3]
 
@@ -182,7 +182,7 @@ def test_joints_can_be_the_datasets_own():
     found, _ = run_metric(samples, protocol=dict(name='hands', joints='dataset'))
     per_hand = [errors.mpjpe_mm(sample.pred.keypoints_3d, sample.gt.keypoints_3d[:, :3]).item() for sample in samples]
     right = [sample.hand == 'right' for sample in samples]
-    assert found['hands/mpjpe_right'] == pytest.approx(np.mean(np.array(per_hand)[right]), abs=6e-4)
+    assert found['hands/MPJPE/right'] == pytest.approx(np.mean(np.array(per_hand)[right]), abs=6e-4)
 
 
 def test_dump_scored_again_gives_the_same_numbers(tmp_path):
@@ -190,15 +190,15 @@ def test_dump_scored_again_gives_the_same_numbers(tmp_path):
     arrays, meta = load_dump(tmp_path / 'preds.npz')
     assert meta['protocol_name'] == 'arctic-p1-val'
     again = score(arrays, get_protocol(meta['protocol_name'])).flat()
-    assert {f'arctic-p1-val/{name}': value for name, value in again.items()} == found
+    assert {f'hands/{name}': value for name, value in again.items()} == found
     np.testing.assert_array_equal(arrays['error_pve'], metric.scores.rows['pve'])
     assert json.loads(str(np.load(tmp_path / 'preds.npz')['meta']))['schema'] == 'hmradapter.hand_dump/1'
 
 
 def test_freihand_protocol_adds_the_servers_numbers():
     found, _ = run_metric(toy_samples(6), protocol=dict(name='freihand-eval', joints='model'))
-    assert 0 < found['freihand-eval/freihand_server/mesh_aligned/mean_m'] < 0.1
-    assert 'freihand-eval/freihand_server/f_aligned/1' in found
+    assert 0 < found['hands/freihand_server/mesh_aligned/mean_m'] < 0.1
+    assert 'hands/freihand_server/f_aligned/1' in found
 
 
 def test_bad_configs_are_refused():
@@ -213,7 +213,7 @@ def test_eval_predictions_scores_a_dump_and_another_systems_predictions_against_
     assert eval_predictions.main([str(tmp_path / 'preds.npz'), '--json', str(tmp_path / 'scores.json')]) == 0
     assert 'PA-PVE' in capsys.readouterr().out
     again = json.loads((tmp_path / 'scores.json').read_text())['scores']
-    assert {f'arctic-p1-val/{name}': value for name, value in again.items()} == found
+    assert {f'hands/{name}': value for name, value in again.items()} == found
 
     arrays, _ = load_dump(tmp_path / 'preds.npz')
     other = {name: arrays[name][::-1] for name in ('key', 'pred_vertices', 'pred_keypoints_3d')}  # no truth, other order
@@ -222,8 +222,8 @@ def test_eval_predictions_scores_a_dump_and_another_systems_predictions_against_
                  '--json', str(tmp_path / 'other.json')]
     assert eval_predictions.main(arguments) == 0
     again = json.loads((tmp_path / 'other.json').read_text())['scores']
-    assert all(found[f'arctic-p1-val/{name}'] == value for name, value in again.items())
-    assert not any(name.startswith('wrist_deg') for name in again)
+    assert all(found[f'hands/{name}'] == value for name, value in again.items())
+    assert not any(name.startswith('wrist-rotation') for name in again)
 
 
 def test_eval_predictions_says_what_is_wrong_with_a_file(tmp_path, capsys):
