@@ -98,7 +98,7 @@ class SMPLXLayer(SkinnedModel):
     def _landmarks(self, vertices: Tensor, pose: Tensor) -> Tensor:
         """Face landmarks (B, 51 or 68, 3); the contour's depend on the head's yaw."""
         batch = len(vertices)
-        ids, bary = self.lmk_faces_idx.expand(batch, -1), self.lmk_bary_coords.expand(batch, -1, -1)
+        ids, bary = self.lmk_faces_idx.expand(batch, -1).contiguous(), self.lmk_bary_coords.expand(batch, -1, -1)
         if self.face_contour:
             contour = find_dynamic_lmk_idx_and_bcoords(vertices, pose, self.dynamic_lmk_faces_idx, self.dynamic_lmk_bary_coords,
                                                        self.neck_chain, pose2rot=False)

@@ -1,5 +1,5 @@
 """What travels with a crop from the transforms to the metric. B samples, J joints, V vertices."""
-from typing import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from mmengine.structures import BaseDataElement
@@ -27,11 +27,11 @@ class HMRDataSample(BaseDataElement):
     """
 
     def tensors(self) -> Iterator[tuple[str, str, Tensor]]:
-        """Every tensor as (group, field, value)."""
+        """Every tensor as (group, field, value), by name: MMEngine keeps fields in a set, whose order differs by process."""
         for group in GROUPS:
             if group in self:
-                for field, value in self.get(group).items():
-                    yield group, field, value
+                for field in sorted(self.get(group).keys()):
+                    yield group, field, self.get(group).get(field)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> 'HMRDataSample':
         """A new sample with `function` applied to every tensor; metainfo is kept."""

@@ -1,0 +1,244 @@
+"""ARCTIC (Fan et al., CVPR 2023): two hands and a body around an object, seen by eight static cameras.
+
+The raw official release is read (`arctic_files`) and prepared once; docs/datasets.md says where it comes from. Facts that are
+easily missed, with their source in zc-alexfan/arctic:
+    image n shows annotation n - ioi_offset of the subject (src/datasets/arctic_dataset.py);
+    images 10 .. T-11 count, the others may be black (src/arctic/split.py);
+    camera v is row v - 1 of world2cam and intris_mat;
+    MANO fingers are residual, SMPL-X fingers absolute; SMPL-X is gendered, with the subject's template and no betas
+    (common/body_models.py);
+    a root turns about its own rest joint, which the way from world to camera must know.
+Field practice (SMPLer-X) takes every 10th record of the list sorted by sequence, view and frame; so does `stride`.
+"""
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.dist import master_only
+from mmengine.logging import print_log
+from torch import Tensor
+
+from hmradapter.fileio import DamagedFileError, sha256_file
+from hmradapter.registry import DATASETS
+
+from .arctic_bodies import ArcticBodies
+from .arctic_files import VIEWS, ArcticFiles
+from .hands import HandDataset
+from .images import ImageFileError, probe_image, verify_image
+from .labels import View, set_body, set_cameras, set_hand
+from .record import GENDERS, MODELS, SIDES, empty_records, set_flag
+from .store import PreparedStore, is_complete
+from .store_writer import Part, build_store
+
+CONVERTER = 1           # count up when the same files would give other records
+EDGE_FRAMES = 10        # images left out at either end of a sequence
+MAX_WRIST_GAP = 0.10    # metres between SMPL-X's and MANO's wrist; fits agree to about 1 cm
+SMPLX_WRISTS = dict(left=20, right=21)
+IMAGE_THREADS = 8
+
+
+@DATASETS.register_module()
+class ArcticDataset(HandDataset):
+    """Hands of ARCTIC with the body that guides them. Prepared on first use; later uses open the prepared records.
+
+    You will change: data_root, body_model_root, split.
+
+    Args:
+        data_root: the release's `arctic_data/data`.
+        body_model_root: folder with `smplx/SMPLX_{MALE,FEMALE}.npz` and `mano/MANO_{LEFT,RIGHT}.pkl`.
+        split: 'train' or 'val'; the labels of 'test' are not public.
+        protocol: 'p1' or 'p2', which list of sequences.
+        views: static cameras, 1-8.
+        stride: every so many of the records sorted by sequence, view and frame.
+        prepared_dir: where prepared records go, `<data_root>/prepared` by default.
+        verify_images: decode every image while preparing, not just look at its head and end.
+        others: as in `HandDataset`.
+    """
+
+    def __init__(self, data_root: str, body_model_root: str, pipeline: Sequence = (), split: str = 'train',
+                 protocol: str = 'p1', views: Sequence[int] = VIEWS, stride: int = 10, prepared_dir: str | None = None,
+                 verify_images: bool = False, hands: Sequence[str] = SIDES, guidance: dict | None = None,
+                 test_mode: bool = False, indices: int | Sequence[int] | None = None, lazy_init: bool = False):
+        if split not in ('train', 'val'):
+            raise ValueError(f"split is {split!r}: use 'train' or 'val'. The labels of 'test' (s03) are not public.")
+        if protocol not in ('p1', 'p2'):
+            raise ValueError(f"protocol is {protocol!r}: ARCTIC has 'p1' and 'p2'.")
+        if not views or not set(views) <= set(VIEWS):
+            raise ValueError(f'views is {tuple(views)}: choose among the static cameras {VIEWS}; view 0 is egocentric, with a '
+                             'distorted lens, and not read.')
+        if stride < 1:
+            raise ValueError(f'stride is {stride}, it must be at least 1.')
+        self.split, self.protocol, self.views, self.stride = split, protocol, tuple(sorted(set(views))), int(stride)
+        self.body_model_root, self.verify_images = Path(body_model_root), verify_images
+        self.prepared_dir = Path(prepared_dir) if prepared_dir else Path(data_root) / 'prepared'
+        super().__init__(data_root, pipeline, hands, guidance, test_mode, indices, lazy_init,
+                         metainfo=dict(dataset='arctic', protocol=protocol, split=split))
+
+    def prepare(self) -> PreparedStore:
+        files = ArcticFiles(self.image_root, self.protocol)
+        sequences = files.sequences(self.split)
+        bodies = ArcticBodies(files, self.body_model_root, sorted({name.split('/')[0] for name in sequences}))
+        about = dict(
+            dataset='arctic', licence='MPI non-commercial, no redistribution', converter=CONVERTER,
+            protocol=dict(name=self.protocol, split=self.split, views=list(self.views), stride=self.stride,
+                          edge_frames=EDGE_FRAMES, order='sequence, view, frame', verify_images=self.verify_images),
+            body_models=bodies.hashes(), source=_fingerprint(files, sequences, bodies.subjects))
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+        folder = self.prepared_dir / f'arctic-{self.protocol}-{self.split}-{digest[:12]}'
+        if is_complete(folder):
+            store = PreparedStore(folder)
+        else:
+            convert = ArcticConverter(files, sequences, bodies, self.views, self.stride, self.verify_images)
+            store = build_store(folder, sequences, convert, about, bodies.templates())
+        report(store)
+        return store
+
+
+class ArcticConverter:
+    """Sequence to records. `__call__` is deterministic; what it leaves out, or leaves without a label, it counts by reason."""
+
+    def __init__(self, files: ArcticFiles, sequences: Sequence[str], bodies: ArcticBodies, views: Sequence[int], stride: int,
+                 verify_images: bool):
+        self.files, self.sequences, self.bodies, self.views, self.stride = files, list(sequences), bodies, views, stride
+        self.check_image = verify_image if verify_images else probe_image
+
+    @cached_property
+    def plan(self) -> dict[str, list[tuple[int, int]] | str]:
+        """(view, image number) pairs of every sequence after the stride, or why it cannot be read."""
+        plan, position = {}, 0
+        for sequence in self.sequences:
+            try:
+                count = len(self.files.hands(sequence)['left']['rot'])
+            except FileNotFoundError:
+                plan[sequence] = 'sequence_without_hands_file'
+                continue
+            except DamagedFileError as error:
+                print_log(str(error), 'current')
+                plan[sequence] = 'sequence_with_damaged_hands_file'
+                continue
+            pairs = [(view, number) for view in self.views for number in range(EDGE_FRAMES, count - EDGE_FRAMES)]
+            plan[sequence] = pairs[-position % self.stride::self.stride]
+            position += len(pairs)
+        return plan
+
+    def __call__(self, sequence: str) -> Part:
+        part = Part(empty_records(0, 'arctic'), [], [])
+        plan = self.plan[sequence]
+        if isinstance(plan, str):
+            part.drop(plan, str(self.files.mano_path(sequence)))
+            return part
+        hands = self.files.hands(sequence)
+        about = self.files.subject(sequence.split('/')[0])
+        pairs = self._usable(sequence, plan, about, len(hands['left']['rot']), part)
+        part.records = empty_records(len(pairs), 'arctic')
+        part.paths = [self.files.image_path(sequence, *pair) for pair in pairs]
+        part.keys = [f'arctic/{sequence}/{view}/{number:05d}' for view, number in pairs]
+        if pairs:
+            self._fill(part, sequence, np.array(pairs), about, hands)
+        return part
+
+    def _usable(self, sequence: str, plan: list, about: dict, count: int, part: Part) -> list[tuple[int, int]]:
+        """The pairs with an annotation and a whole image of the announced size."""
+        annotated = []
+        for view, number in plan:
+            if 0 <= number - about['ioi_offset'] < count:
+                annotated.append((view, number))
+            else:
+                part.drop('frame_without_annotation', self.files.image_path(sequence, view, number))
+        paths = [self.files.image_path(sequence, *pair) for pair in annotated]
+        with ThreadPoolExecutor(IMAGE_THREADS) as pool:
+            reasons = list(pool.map(self._image_fault, paths, [tuple(about['image_size'][view]) for view, _ in annotated]))
+        for path, reason in zip(paths, reasons, strict=True):
+            if reason:
+                part.drop(reason, path)
+        return [pair for pair, reason in zip(annotated, reasons, strict=True) if not reason]
+
+    def _image_fault(self, path: str, expected: tuple[int, int]) -> str | None:
+        try:
+            size = self.check_image(self.files.root / path)
+        except FileNotFoundError:
+            return 'missing_image'
+        except ImageFileError:
+            return 'corrupt_image'
+        return None if tuple(size) == tuple(expected) else 'image_of_other_size'
+
+    def _fill(self, part: Part, sequence: str, pairs: np.ndarray, about: dict, hands: dict) -> None:
+        subject, records = sequence.split('/')[0], part.records
+        records['seq'], records['view'], records['frame'] = self.sequences.index(sequence), pairs[:, 0], pairs[:, 1]
+        records['offset'] = np.arange(len(records))
+        records['gender'], records['model'] = GENDERS.index(about['gender']), MODELS.index('smplx')
+        set_flag(records, 'has_image')
+        camera = torch.from_numpy(about['world2cam'][pairs[:, 0] - 1])
+        view = View(camera[:, :3, :3], camera[:, :3, 3], torch.from_numpy(about['intris_mat'][pairs[:, 0] - 1]),
+                    torch.from_numpy(about['image_size'][pairs[:, 0]]))
+        set_cameras(records, view)
+        frames, rows = np.unique(pairs[:, 1] - about['ioi_offset'], return_inverse=True)  # views share frames: pose each once
+        wrists = {side: self._fill_hand(part, side, hands[side], frames, rows, view) for side in SIDES}
+        self._fill_body(part, sequence, subject, frames, rows, view, wrists, len(hands['left']['rot']))
+
+    def _fill_hand(self, part: Part, side: str, hand: dict, frames: np.ndarray, rows: np.ndarray, view: View) -> Tensor:
+        """Returns the wrist (F, 3) in the world, NaN where the hand is not finite."""
+        params = {name: torch.from_numpy(hand[name][frames]) for name in ('rot', 'pose', 'trans', 'shape')}
+        params['pose'] = params['pose'] + self.bodies.hand_mean(side)  # residual on disk, absolute from here on
+        points, root = self.bodies.pose_hand(side, params)
+        rot, pose, trans, shape = (params[name][rows] for name in ('rot', 'pose', 'trans', 'shape'))
+        pose = pose.unflatten(-1, (15, 3))
+        boxed = set_hand(part.records, side, pose, rot, trans, shape, root[rows], points[rows], view).numpy()
+        finite = points.flatten(1).isfinite().all(1).numpy()[rows]
+        for i in np.flatnonzero(~boxed):
+            part.lacks(f'{side}_hand_outside_image' if finite[i] else f'{side}_hand_not_finite', part.keys[i])
+        return points[:, 0]
+
+    def _fill_body(self, part: Part, sequence: str, subject: str, frames: np.ndarray, rows: np.ndarray, view: View,
+                   wrists: dict, count: int) -> None:
+        try:
+            body = self.files.body(sequence, count)
+        except FileNotFoundError:
+            part.lacks('body_file_missing', str(self.files.smplx_path(sequence)), len(rows))
+            return
+        except DamagedFileError as error:
+            print_log(str(error), 'current')
+            part.lacks('body_file_damaged', str(self.files.smplx_path(sequence)), len(rows))
+            return
+        params = {name: torch.from_numpy(value[frames]) for name, value in body.items()}
+        points, root = self.bodies.pose_body(subject, params)
+        finite = points.flatten(1).isfinite().all(1)
+        gaps = torch.stack([(points[:, joint] - wrists[side]).norm(dim=-1) for side, joint in SMPLX_WRISTS.items()])
+        near = ~(gaps > MAX_WRIST_GAP).any(0)  # NaN of a hand that is not finite says nothing about the body
+        for i, row in enumerate(rows):
+            if not (finite[row] and near[row]):
+                part.lacks('body_away_from_hands' if finite[row] else 'body_not_finite', part.keys[i])
+        valid = (finite & near)[rows]
+        set_body(part.records, {name: params[name][rows] for name in params if 'hand' not in name},
+                 root.expand(len(rows), 3), points[rows], valid, view)
+        part.records['template'] = np.where(valid.numpy(), self.bodies.subjects.index(subject), -1)
+
+
+def _fingerprint(files: ArcticFiles, sequences: Sequence[str], subjects: Sequence[str]) -> dict:
+    """What the records depend on: small files by hash, sequences by size (a new size means new content)."""
+    small = [files.misc_path, files.split_path, *(files.template_path(subject) for subject in subjects)]
+    sizes = hashlib.sha256()
+    for sequence in sequences:
+        for path in (files.mano_path(sequence), files.smplx_path(sequence)):
+            sizes.update(f'{path.relative_to(files.root)} {path.stat().st_size if path.exists() else None}\n'.encode())
+    return dict(release='arctic_data/data', sequences=len(sequences), raw_seqs=sizes.hexdigest(),
+                **{path.relative_to(files.root).as_posix(): sha256_file(path) for path in small if path.exists()})
+
+
+@master_only
+def report(store: PreparedStore) -> None:
+    """One line of what a store gives, one for each reason why something is not in it."""
+    manifest = store.manifest
+    left, right = (manifest['hands'][side] for side in SIDES)
+    lines = [f'{store.folder}: {manifest["records"]} images, {left} left and {right} right hands.']
+    for name, what in (('dropped', 'left out'), ('unlabelled', 'without label')):
+        for reason, count in manifest[name].items():
+            lines.append(f'  {what}: {count} x {reason}, e.g. {manifest["examples"][reason][0]}')
+    if manifest['dropped']:
+        lines.append(f'  To look again after repairing files, delete {store.folder}.')
+    print_log('\n'.join(lines), 'current')

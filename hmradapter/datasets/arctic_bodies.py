@@ -1,0 +1,76 @@
+"""The body models that ARCTIC's labels are for: MANO of either side, and each subject's gendered SMPL-X with its template."""
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmradapter.body_models import MANOLayer, SMPLXLayer
+from hmradapter.body_models.model_files import find_model_file
+from hmradapter.fileio import sha256_file
+from hmradapter.geometry.rotations import axis_angle_to_rotmat
+
+from .arctic_files import ArcticFiles
+
+CHUNK = 64  # bodies posed at once, about 1 MB each while they are
+
+
+class ArcticBodies:
+    """Poses hands and bodies in the world frame. Layers are built on first use.
+
+    Args:
+        files: the release.
+        root: folder with smplx/ and mano/.
+        subjects: those whose bodies will be asked for.
+    """
+
+    def __init__(self, files: ArcticFiles, root: Path, subjects: Sequence[str]):
+        self.files, self.root, self.subjects = files, Path(root), list(subjects)
+        self.hand_layer = cache(self._hand_layer)
+        self.body_layer = lru_cache(maxsize=1)(self._body_layer)  # sequences come subject by subject
+        # the face's contour is what the camera sees of it, so it cannot be posed once for all views; its confidence stays 0
+        self._gendered = cache(lambda gender: SMPLXLayer(self.root / 'smplx', gender=gender, face_contour=False))
+
+    def hashes(self) -> dict[str, str]:
+        """sha256 of every model file that labels depend on, by its path under the root."""
+        genders = {self.files.subject(subject)['gender'].upper() for subject in self.subjects}
+        paths = [find_model_file(self.root / 'smplx', 'SMPL-X', f'SMPLX_{gender}') for gender in sorted(genders)]
+        paths += [find_model_file(self.root / 'mano', 'MANO', f'MANO_{side}') for side in ('LEFT', 'RIGHT')]
+        return {path.relative_to(self.root).as_posix(): sha256_file(path) for path in paths}
+
+    def templates(self) -> np.ndarray:
+        """(S, V, 3) rest shapes of the subjects, metres."""
+        return np.stack([self.files.template(subject) for subject in self.subjects])
+
+    def hand_mean(self, side: str) -> Tensor:
+        """(45,) what residual finger poses are relative to, float64."""
+        return self.hand_layer(side).hand_mean.double()
+
+    @torch.no_grad()
+    def pose_hand(self, side: str, params: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """rot (F, 3), pose (F, 45) absolute, trans (F, 3), shape (F, 10) -> HAND21 points (F, 21, 3), rest wrist (F, 3)."""
+        layer = self.hand_layer(side)
+        rotations = axis_angle_to_rotmat(torch.cat((params['rot'], params['pose']), dim=-1).unflatten(-1, (16, 3)))
+        betas = params['shape'].to(layer.v_template)
+        out = layer(global_orient=rotations[:, :1], hand_pose=rotations[:, 1:], betas=betas, transl=params['trans'])
+        return out.keypoints.double(), layer.root_joint(betas).double()
+
+    @torch.no_grad()
+    def pose_body(self, subject: str, params: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Arrays of `arctic_files.SMPLX_SHAPES` (F, .) -> SMPLX144's first 127 joints (F, 127, 3), rest pelvis (1, 3)."""
+        layer = self.body_layer(subject)
+        joints = []
+        for start in range(0, len(params['transl']), CHUNK):
+            piece = {name: value[start:start + CHUNK] for name, value in params.items()}
+            transl = piece.pop('transl')
+            rotations = {name: axis_angle_to_rotmat(value.unflatten(-1, (-1, 3))) for name, value in piece.items()}
+            joints.append(layer(**rotations, transl=transl).joints.double())
+        return torch.cat(joints), layer.root_joint().double()
+
+    def _hand_layer(self, side: str) -> MANOLayer:
+        return MANOLayer(self.root / 'mano', side=side)
+
+    def _body_layer(self, subject: str) -> SMPLXLayer:
+        return self._gendered(self.files.subject(subject)['gender']).with_template(self.files.template(subject))

@@ -1,0 +1,109 @@
+"""From points and parameters in a source's frame to the fields of records: what converters share.
+N records, J joints; R (N, 3, 3), t (N, 3) lead from the source's frame to the camera, K (N, 3, 3), float64 tensors."""
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmradapter.geometry import boxes, cameras, kinematics
+from hmradapter.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
+
+from .record import SIDES, set_flag
+
+MIN_DEPTH = 0.05   # metres; what is nearer, or behind the camera, is not projected
+MIN_INSIDE = 3     # joints inside the image that make a box valid (ARCTIC's rule, data set docs)
+
+
+class View(NamedTuple):
+    """The cameras of N records: R, t, K and image sizes (N, 2) as (W, H)."""
+    rotation: Tensor
+    translation: Tensor
+    intrinsics: Tensor
+    img_size: Tensor
+
+
+def set_cameras(records: np.ndarray, view: View) -> None:
+    """Image size, intrinsics and extrinsics of the records."""
+    records['hw'] = view.img_size.flip(-1).numpy()
+    records['focal'] = torch.stack((view.intrinsics[:, 0, 0], view.intrinsics[:, 1, 1]), dim=-1).numpy()
+    records['princpt'] = view.intrinsics[:, :2, 2].numpy()
+    records['cam_R'], records['cam_t'] = view.rotation.numpy(), view.translation.numpy()
+    for name in ('has_K', 'has_extrinsics'):
+        set_flag(records, name)
+
+
+def set_hand(records: np.ndarray, side: str, pose: Tensor, orient: Tensor, transl: Tensor, betas: Tensor, root: Tensor,
+             points: Tensor, view: View) -> Tensor:
+    """Labels of one hand of every record from a MANO hand in the source's frame.
+
+    Args:
+        pose: (N, 15, 3) axis-angle, absolute.
+        orient, transl, betas: (N, 3), (N, 3), (N, 10) in the source's frame; root: (N, 3) rest wrist for these betas.
+        points: (N, 21, 3) HAND21 in the source's frame, metres.
+
+    Returns:
+        (N,) bool: which hands have a box. A hand with a value that is not finite gets nothing at all.
+    """
+    i = SIDES.index(side)
+    finite = torch.stack([value.flatten(1).isfinite().all(1) for value in (pose, orient, transl, betas, points)]).all(0)
+    pose, orient, transl, betas, points = (torch.where(finite.view(-1, *[1] * (value.ndim - 1)), value, 0.0)
+                                           for value in (pose, orient, transl, betas, points))
+    turned, moved = kinematics.move_root(axis_angle_to_rotmat(orient), transl, root, view.rotation, view.translation)
+    values = dict(hand_pose=pose, hand_global_orient=rotmat_to_axis_angle(turned), hand_betas=betas, hand_transl=moved)
+    for name, value in values.items():
+        records[name][:, i] = torch.where(finite.view(-1, *[1] * (value.ndim - 1)), value, 0.0).numpy()
+    for name in ('pose', 'global', 'betas', 'transl'):
+        set_flag(records, f'has_{side}_hand_{name}', finite.numpy())
+    return _set_points(records, points, finite, view, ('hand_kpts2d', 'hand_kpts3d', 'bbox_hand'), f'{side}_hand', i)
+
+
+def set_body(records: np.ndarray, params: dict[str, Tensor], root: Tensor, points: Tensor, valid: Tensor,
+             view: View) -> Tensor:
+    """Labels of every record's body from SMPL-X parameters in the source's frame; rows where `valid` is false stay empty.
+
+    Args:
+        params: global_orient, transl, jaw_pose, leye_pose, reye_pose (N, 3) and body_pose (N, 63), axis-angle, metres.
+        valid: (N,); root: (N, 3) rest pelvis; points: (N, 127 or 144, 3) SMPLX144 in the source's frame.
+
+    Returns:
+        (N,) bool: which bodies have a box.
+    """
+    params = {name: torch.where(valid[:, None], value, 0.0) for name, value in params.items()}
+    points = torch.where(valid[:, None, None], points, 0.0)
+    turned, moved = kinematics.move_root(axis_angle_to_rotmat(params['global_orient']), params['transl'], root, view.rotation,
+                                         view.translation)
+    eyes = torch.stack((params['leye_pose'], params['reye_pose']), dim=1)
+    values = dict(global_orient=rotmat_to_axis_angle(turned), transl=moved, jaw_pose=params['jaw_pose'], eye_pose=eyes,
+                  body_pose=params['body_pose'].unflatten(-1, (21, 3)))
+    for name, value in values.items():
+        records[name] = torch.where(valid.view(-1, *[1] * (value.ndim - 1)), value, 0.0).numpy()
+    records['body_pose_valid'] = valid[:, None].numpy()
+    for name in ('global_orient', 'transl', 'body_pose', 'jaw', 'eyes', 'abs_depth'):
+        set_flag(records, f'has_{name}', valid.numpy())
+    return _set_points(records, points, valid, view, ('kpts2d', 'kpts3d', 'bbox_body'), '', np.s_[:])
+
+
+def _set_points(records: np.ndarray, points: Tensor, valid: Tensor, view: View, names: tuple[str, str, str], who: str,
+                at) -> Tensor:
+    """Points (N, J, 3) of the source's frame into 2D, 3D and box fields; `at` is the hand's place in them. Returns who has
+    a box."""
+    seen = cameras.transform_points(points, view.rotation, view.translation)
+    front = (seen[..., 2] > MIN_DEPTH) & valid[:, None]
+    pixels = cameras.project(torch.where(front[..., None], seen, torch.ones_like(seen)), view.intrinsics)
+    pixels = torch.where(front[..., None], pixels, 0.0)
+    seen = torch.where(valid[:, None, None], seen, 0.0)
+    inside = front & (pixels >= 0).all(-1) & (pixels <= view.img_size[:, None] - 1).all(-1)
+    box = boxes.box_from_points(pixels, front).nan_to_num(0.0)
+    boxed = (inside.sum(1) >= MIN_INSIDE) & (box[:, 2:] > box[:, :2]).all(1)
+
+    count, confidence = points.shape[1], torch.ones_like(seen[..., :1])
+    places = [records[name] if isinstance(at, slice) else records[name][:, at] for name in names]
+    places[0][:, :count] = torch.cat((pixels, front[..., None] * confidence), dim=-1).numpy()
+    places[1][:, :count] = torch.cat((seen, valid[:, None, None] * confidence), dim=-1).numpy()
+    places[2][:] = torch.where(boxed[:, None], box, 0.0).numpy()
+    tag = f'{who}_' if who else ''
+    set_flag(records, f'has_{tag}kpts2d', valid.numpy())
+    set_flag(records, f'has_{tag}kpts3d', valid.numpy())
+    set_flag(records, f'has_bbox_{who or "body"}', boxed.numpy())
+    return boxed

@@ -1,0 +1,128 @@
+"""The prepared store, read: a folder of memory-mapped records that all workers and ranks share through the page cache.
+
+    manifest.json        schema, dtype, flags, protocol, counts of kept and dropped, hashes; written last, so it vouches for all
+    records-00000.npy    rows of `record.RECORD`, at most `shard_rows` a file; keys-00000.npy their names
+    index.npy            flags, sequence, view, frame of every row, for filters
+    paths.npy            images that are files of their own, relative to the data set's root
+    templates.npy        rest shapes (T, V, 3) metres of persons that have their own; only where there are any
+
+No pickle anywhere. Maps are opened on first use in each process and never travel to workers.
+"""
+import json
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from hmradapter.fileio import sha256_file
+
+from .record import FLAGS, INDEX, RECORD, SCHEMA
+
+MANIFEST = 'manifest.json'
+
+
+class StoreError(ValueError):
+    """The folder is no complete store of this version; the message names it and what to do."""
+
+
+class PreparedStore:
+    """Rows of a store by number: `store.record(i)`, `store.key(i)`, `store.path(i)`; `store.index` for filters.
+
+    Args:
+        folder: where the manifest lies.
+
+    Raises:
+        StoreError: no manifest, another schema, or a file whose size is not the manifest's.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.manifest = read_manifest(self.folder)
+        for name, entry in self.manifest['files'].items():
+            path = self.folder / name
+            size = path.stat().st_size if path.exists() else None
+            if size != entry['size']:
+                raise StoreError(f'{path} has {size} bytes, its manifest says {entry["size"]}: delete {self.folder} and '
+                                 'prepare again.')
+        self.shard_rows = self.manifest['shard_rows']
+        self._maps: dict[str, np.ndarray] = {}
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in self.__dict__.items() if name != 'index'} | dict(_maps={})
+
+    def __len__(self) -> int:
+        return self.manifest['records']
+
+    def record(self, row: int) -> np.void:
+        """A copy of one row, its own memory, writable."""
+        shard, at = divmod(self._checked(row), self.shard_rows)
+        return self._map(f'records-{shard:05d}.npy')[at:at + 1].copy()[0]
+
+    def key(self, row: int) -> str:
+        """Unique name of a row."""
+        shard, at = divmod(self._checked(row), self.shard_rows)
+        return bytes(self._map(f'keys-{shard:05d}.npy')[at]).decode()
+
+    def path(self, row: int) -> str:
+        """A row of the path table: what `offset` of a record with length -1 says."""
+        return bytes(self._map('paths.npy')[row]).decode()
+
+    @cached_property
+    def index(self) -> np.ndarray:
+        """(N,) rows of `record.INDEX`, memory-mapped."""
+        return self._map('index.npy')
+
+    def keys(self) -> np.ndarray:
+        """All names (N,) as fixed-width bytes, read from disk: for joining with other files."""
+        count = self.manifest['shards']
+        return np.concatenate([self._map(f'keys-{shard:05d}.npy') for shard in range(count)]) if count else np.zeros(0, 'S1')
+
+    def template(self, row: int) -> np.ndarray:
+        """Rest shape (V, 3), metres."""
+        return np.array(self._map('templates.npy')[row])
+
+    def verify(self) -> None:
+        """Compare every file with its hash in the manifest; StoreError names the first that differs."""
+        for name, entry in self.manifest['files'].items():
+            if sha256_file(self.folder / name) != entry['sha256']:
+                raise StoreError(f'{self.folder / name} is not what was prepared: delete {self.folder} and prepare again.')
+
+    def _checked(self, row: int) -> int:
+        if not 0 <= row < len(self):
+            raise IndexError(f'row {row} of {self.folder}, which has {len(self)}')
+        return int(row)
+
+    def _map(self, name: str) -> np.ndarray:
+        if name not in self._maps:
+            # the plain view skips np.memmap's bookkeeping, a third of a read's time; the map stays alive as its base
+            self._maps[name] = np.load(self.folder / name, mmap_mode='r').view(np.ndarray)
+        return self._maps[name]
+
+
+def is_complete(folder) -> bool:
+    """Whether `folder` holds a store: its manifest is the last thing to appear."""
+    return (Path(folder) / MANIFEST).is_file()
+
+
+def read_manifest(folder) -> dict:
+    """The manifest, once it agrees with this version's record."""
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        raise StoreError(f'{folder} has no {MANIFEST}, so it is not a prepared store or was not finished: prepare it (again).')
+    manifest = json.loads(path.read_text())
+    expected = layout()
+    for name, value in expected.items():
+        if manifest.get(name) != value:
+            raise StoreError(f'{path} was written with another {name} than this version has ({manifest.get("schema")!r}, now '
+                             f'{SCHEMA!r}): delete {folder} and prepare again.')
+    return manifest
+
+
+def layout() -> dict:
+    """What a manifest says about the records' form, and what a reader insists on."""
+    return dict(schema=SCHEMA, dtype=_plain(RECORD.descr), index_dtype=_plain(INDEX.descr), flags=list(FLAGS))
+
+
+def _plain(descr: list) -> list:
+    """A dtype's description as JSON gives it back."""
+    return json.loads(json.dumps(descr))

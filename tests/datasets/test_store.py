@@ -1,0 +1,230 @@
+"""The prepared store: what is written comes back, killed writers leave nothing, interrupted ones give the same bytes."""
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmradapter.datasets import record as R
+from hmradapter.datasets.store import PreparedStore, StoreError, is_complete
+from hmradapter.datasets.store_writer import Part, build_store
+
+UNITS = [f's{i:02d}/seq' for i in range(7)]
+ABOUT = dict(dataset='test', protocol=dict(stride=1))
+
+
+def convert(unit):
+    number = int(unit[1:3])
+    rng = np.random.default_rng(number)
+    count = 0 if number == 4 else 5 + number
+    records = R.empty_records(count, 'arctic')
+    records['seq'], records['frame'], records['offset'] = number, np.arange(count), np.arange(count)
+    records['kpts3d'] = rng.normal(size=(count, 144, 4))
+    records['bbox_hand'][:, 0] = [1, 2, 3, 4]
+    for name in ('has_image', 'has_K', 'has_bbox_left_hand'):
+        R.set_flag(records, name)
+    part = Part(records, [f'{unit}/{i}' for i in range(count)], [f'{unit}/{i}.jpg' for i in range(count)])
+    part.drop('odd', f'{unit}/x', number)
+    part.lacks('body', f'{unit}/y')
+    return part
+
+
+def folder_bytes(folder):
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+
+def test_written_and_read(tmp_path):
+    templates = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    store = build_store(tmp_path / 'a', UNITS, convert, ABOUT, templates, shard_rows=10)
+    parts = [convert(unit) for unit in UNITS]
+    expected = np.concatenate([part.records for part in parts])
+    keys, paths = sum((part.keys for part in parts), []), sum((part.paths for part in parts), [])
+    assert len(store) == len(expected) == store.manifest['records'] and store.manifest['shards'] == 5
+    for row in range(len(store)):
+        record = store.record(row)
+        assert store.key(row) == keys[row] and store.path(int(record['offset'])) == paths[row]
+        np.testing.assert_array_equal(record['kpts3d'], expected['kpts3d'][row])
+        record['kpts3d'] = 0  # a copy: the map is not touched
+        assert store.record(row)['kpts3d'].any()
+    np.testing.assert_array_equal(store.index['frame'], expected['frame'])
+    np.testing.assert_array_equal(store.index['flags'], expected['flags'])
+    np.testing.assert_array_equal(store.template(1), templates[1])
+    assert store.keys().tolist() == [key.encode() for key in keys]
+    assert store.manifest['dropped'] == dict(odd=sum(range(7))) and store.manifest['unlabelled'] == dict(body=7)
+    assert store.manifest['hands'] == dict(left=len(expected), right=0) and len(store.manifest['examples']['odd']) == 5
+    assert store.manifest['protocol'] == dict(stride=1)
+    store.verify()
+    with pytest.raises(IndexError, match='row 99'):
+        store.record(99)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['.a.lock', 'a']
+
+
+def test_maps_do_not_travel(tmp_path):
+    store = build_store(tmp_path / 'a', UNITS, convert, ABOUT)
+    store.record(3), store.index
+    other = pickle.loads(pickle.dumps(store))
+    assert not other._maps and 'index' not in other.__dict__ and other.key(3) == store.key(3)
+
+
+def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(tmp_path):
+    whole = build_store(tmp_path / 'a', UNITS, convert, ABOUT, shard_rows=10)
+    calls = []
+
+    def dies_in_the_middle(unit):
+        calls.append(unit)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return convert(unit)
+
+    with pytest.raises(KeyboardInterrupt):
+        build_store(tmp_path / 'b', UNITS, dies_in_the_middle, ABOUT, shard_rows=10)
+    assert not is_complete(tmp_path / 'b') and not (tmp_path / 'b').exists()
+    resumed = build_store(tmp_path / 'b', UNITS, dies_in_the_middle, ABOUT, shard_rows=10)
+    assert calls[4:] == UNITS[3:]
+    assert folder_bytes(whole.folder) == folder_bytes(resumed.folder)
+
+
+def test_work_of_another_plan_is_not_used(tmp_path):
+    def dies(unit):
+        if unit == UNITS[3]:
+            raise KeyboardInterrupt
+        return convert(unit)
+    with pytest.raises(KeyboardInterrupt):
+        build_store(tmp_path / 'b', UNITS, dies, ABOUT)
+    seen = []
+    build_store(tmp_path / 'b', UNITS, lambda unit: seen.append(unit) or convert(unit), dict(ABOUT, protocol=dict(stride=2)))
+    assert seen == UNITS
+
+
+SLOW_WRITER = '''
+import sys, time
+sys.path.insert(0, {tests!r})
+from test_store import *
+def slow(unit):
+    time.sleep(0.02)
+    with open(sys.argv[2], 'a') as file:
+        file.write(unit + ' ')
+    return convert(unit)
+build_store(sys.argv[1], UNITS, slow, ABOUT, shard_rows=10)
+'''
+
+
+def start_writer(folder, log):
+    code = SLOW_WRITER.format(tests=str(Path(__file__).parent))
+    return subprocess.Popen([sys.executable, '-c', code, str(folder), str(log)], stderr=subprocess.DEVNULL)
+
+
+def test_killed_at_any_moment_leaves_nothing_or_all(tmp_path):
+    whole = folder_bytes(build_store(tmp_path / 'whole', UNITS, convert, ABOUT, shard_rows=10).folder)
+    rng, log = np.random.default_rng(0), tmp_path / 'log'
+    killed = 0
+    for attempt in range(3):
+        folder = tmp_path / f'k{attempt}'
+        writer = start_writer(folder, log)
+        while not folder.with_name(f'.{folder.name}.work').exists() and writer.poll() is None:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.25))
+        writer.send_signal(signal.SIGKILL)
+        killed += writer.wait() == -signal.SIGKILL
+        if folder.exists():
+            assert folder_bytes(folder) == whole
+        assert folder_bytes(build_store(folder, UNITS, convert, ABOUT, shard_rows=10).folder) == whole
+    assert killed
+
+
+def test_two_processes_prepare_once(tmp_path):
+    writers = [start_writer(tmp_path / 'a', tmp_path / 'log') for _ in range(2)]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert (tmp_path / 'log').read_text().split() == UNITS
+    PreparedStore(tmp_path / 'a').verify()
+
+
+def test_damage_is_named(tmp_path):
+    store = build_store(tmp_path / 'a', UNITS, convert, ABOUT)
+    path = store.folder / 'records-00000.npy'
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match='records-00000.npy'):
+        PreparedStore(store.folder).verify()
+    path.write_bytes(data[:-10])
+    with pytest.raises(StoreError, match='records-00000.npy has .* bytes'):
+        PreparedStore(store.folder)
+    manifest = store.folder / 'manifest.json'
+    manifest.write_text(manifest.read_text().replace('hmradapter.record/1', 'hmradapter.record/0'))
+    with pytest.raises(StoreError, match='another schema.*prepare again'):
+        PreparedStore(store.folder)
+    manifest.unlink()
+    with pytest.raises(StoreError, match='not finished'):
+        PreparedStore(store.folder)
+
+
+def test_a_record_that_is_not_finite_or_has_an_empty_box_is_not_written(tmp_path):
+    def spoilt(change):
+        def make(unit):
+            part = convert(unit)
+            change(part.records)
+            return part
+        return make
+
+    def nan(records):
+        records['kpts2d'][2, 7] = np.nan
+
+    def empty(records):
+        records['bbox_hand'][1, 0] = [5, 5, 5, 9]
+    with pytest.raises(ValueError, match="record 2 .*'kpts2d'"):
+        build_store(tmp_path / 'a', UNITS[:1], spoilt(nan), ABOUT)
+    with pytest.raises(ValueError, match='record 1 .*left hand box'):
+        build_store(tmp_path / 'b', UNITS[:1], spoilt(empty), ABOUT)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(OSError, match='prepared_dir'):
+        build_store(tmp_path / 'file' / 'a', UNITS, convert, ABOUT)
+
+
+def test_keys_that_are_too_long(tmp_path):
+    def long(unit):
+        part = convert(unit)
+        part.keys[0] = 'x' * 97
+        return part
+    with pytest.raises(ValueError, match='97 bytes'):
+        build_store(tmp_path / 'a', UNITS[:1], long, ABOUT)
+
+
+def test_record_layout():
+    assert R.RECORD.itemsize % 8 == 0 and len(R.FLAGS) <= 64 and len(set(R.FLAGS)) == len(R.FLAGS)
+    for name in R.RECORD.names:
+        base, offset = R.RECORD.fields[name][0].base, R.RECORD.fields[name][1]
+        assert offset % base.itemsize == 0, name
+    named = {flag.format(side=side) for field in R.FIELDS for flag in field.valid.split(', ') for side in R.SIDES}
+    assert set(R.FLAGS) <= named | {'always'} and named - {'always'} <= set(R.FLAGS)
+    with pytest.raises(ValueError, match='has_nothing'):
+        R.flag_bits(['has_nothing'])
+
+
+def test_docs_have_every_field():
+    docs = Path(__file__).parents[2] / 'docs' / 'datasets.md'
+    assert R.schema_text() in docs.read_text(), 'paste the output of record.schema_text() into docs/datasets.md'
+
+
+def test_access_is_fast(tmp_path):
+    def many(unit):
+        records = R.empty_records(4000, 'arctic')
+        return Part(records, [f'{unit}/{i}' for i in range(4000)], [f'{i}' for i in range(4000)])
+    store = build_store(tmp_path / 'a', UNITS[:2], many, ABOUT)
+    rows = np.random.default_rng(0).permutation(len(store)).tolist()
+    for row in rows:
+        store.record(row)
+    start = time.perf_counter()
+    for row in rows:
+        store.record(row)
+    micros = (time.perf_counter() - start) / len(rows) * 1e6
+    print(f'{micros:.1f} us a record, warm, random')
+    assert micros < 100 or os.getloadavg()[0] > 2  # a busy machine measures its load
