@@ -9,20 +9,25 @@ from hmradapter.synthetic.shading import Light
 def make_backdrop(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """(H, W, 3) float32 linear RGB: wall and floor, shapes of any colour, noise at several scales, out of focus or not."""
     width, height = size
-    wall, floor = random_color(rng), 0.6 * random_color(rng)
+    wall, floor = _dull(random_color(rng), rng), 0.6 * _dull(random_color(rng), rng)
     horizon = int(height * rng.uniform(0.5, 1.2))
     image = np.empty((height, width, 3), np.float32)
     shade = np.linspace(rng.uniform(0.7, 1.3), rng.uniform(0.7, 1.3), width, dtype=np.float32)[None, :, None]
     image[:] = wall * shade
     image[horizon:] = floor * shade
     for _ in range(rng.integers(2, 16)):
-        _draw_shape(image, random_color(rng), rng)
+        _draw_shape(image, _dull(random_color(rng), rng), rng)
     for cells in (4, 16, 64):
         grain = rng.normal(1, rng.uniform(0.02, 0.2), (cells * 3 // 4, cells, 3 if cells == 4 else 1)).astype(np.float32)
         image *= np.atleast_3d(cv2.resize(grain, size, interpolation=cv2.INTER_LINEAR))
     blur = rng.choice([0.0, 1.0, 2.5, 5.0])
     image = cv2.GaussianBlur(image, (0, 0), blur) if blur else image
     return np.clip(image, 0.002, 1.2)
+
+
+def _dull(color: np.ndarray, rng) -> np.ndarray:
+    """Rooms are greyer than clothes."""
+    return color + rng.uniform(0, 1) * (color.mean() - color)
 
 
 def _draw_shape(image: np.ndarray, color: np.ndarray, rng) -> None:

@@ -12,7 +12,10 @@ from hmradapter.synthetic.shading import Light, Samples, ShadedMesh
 _DETAILED = [PARTS.index(name) for name in ('left', 'right', 'head', 'object')]
 _CLIFF = 0.03    # metres of depth between coarse neighbours that call for full resolution
 _RIDGE = 0.004   # and between pixels that call for antialiasing: one finger before another
-_SUBPIXELS = np.array([(-0.37, -0.12), (0.12, -0.37), (0.37, 0.12), (-0.12, 0.37)], np.float32)
+_SUBPIXELS = np.array([(-0.3, -0.15), (0.3, 0.15)], np.float32)
+# Grey level of linear light in steps of 1/1024: gamma 2.2, highlights roll off instead of clipping.
+_TONES = (np.arange(4096) / 1024) ** (1 / 2.2)
+_TONES = (255 * _TONES / (1 + np.maximum(_TONES - 0.8, 0))).astype(np.int16)
 _FEATHER = 7     # pixels over which a blurred window fades into the sharp image
 
 
@@ -48,7 +51,8 @@ class Film:
 
         rows, columns = np.nonzero(_edges(label, depth, _RIDGE) & (detail > 0))
         behind = backdrop[rows, columns]
-        image[rows, columns] = sum(_over(self._look(rows, columns, shift, camera, light), behind) for shift in _SUBPIXELS) / 4
+        more = sum(_over(self._look(rows, columns, shift, camera, light), behind) for shift in _SUBPIXELS)
+        image[rows, columns] = (image[rows, columns] + more) / (1 + len(_SUBPIXELS))
         return image, label
 
     def expose_window(self, camera: Camera, light: Light, backdrop: np.ndarray, window: tuple[int, int, int, int]) -> np.ndarray:
@@ -82,10 +86,9 @@ def blend_window(image: np.ndarray, patches: list[np.ndarray], window: tuple[int
 
 
 def develop(image: np.ndarray, gain: float, noise: np.ndarray) -> np.ndarray:
-    """Linear RGB to an 8 bit BGR photograph; noise (H, W, 3) in grey levels."""
-    curve = cv2.pow(np.maximum(image[..., ::-1] * np.float32(gain), 0), 1 / 2.2)
-    curve = curve / (1 + np.maximum(curve - 0.8, 0))  # highlights roll off instead of clipping
-    return np.clip(255 * curve + noise, 0, 255).astype(np.uint8)
+    """Linear RGB to an 8 bit BGR photograph; noise (H, W, 3) int16 in grey levels."""
+    levels = np.minimum(image * np.float32(gain * 1024), len(_TONES) - 1).astype(np.uint16)
+    return cv2.cvtColor(np.clip(_TONES[levels] + noise, 0, 255).astype(np.uint8), cv2.COLOR_RGB2BGR)
 
 
 def _over(seen: Samples, behind: np.ndarray) -> np.ndarray:

@@ -110,7 +110,7 @@ def _zones(template, joints, weights, hand_weight, rng) -> np.ndarray:
     shoulder, elbow, wrist = (abs(at[f'left_{j}'][0]) for j in ('shoulder', 'elbow', 'wrist'))
     covered = np.interp(np.abs(x), (shoulder, elbow, wrist), (0, 1, 2)) < sleeve
     collar = at['neck'][1] + rng.uniform(0.0, 0.03) + 0.3 * np.minimum(at['neck'][2] - z, 0)
-    zone[legs & (y <= waist)] = TROUSERS
+    zone[(legs | trunk) & (y <= waist)] = TROUSERS
     zone[trunk & (y > waist) & covered & (y < np.where(np.abs(x) < 0.12, collar, 9))] = TOP
     eyes = (at['left_eye_smplhf'] + at['right_eye_smplhf']) / 2
     head = np.isin(owner, ('head', 'jaw', 'neck'))
