@@ -132,6 +132,13 @@ def test_left_mano_is_the_right_one_in_a_mirror(hands):
 
 
 @pytest.mark.parametrize('gender', ['neutral', 'male', 'female'])
+def test_mean_hands_of_smplx_are_manos(open_body_models, hands, gender):
+    body = SMPLXLayer(open_body_models, gender)
+    assert_close(body.left_hand_mean, hands['left'].hand_mean, atol=1e-6, rtol=0)
+    assert_close(body.right_hand_mean, hands['right'].hand_mean, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize('gender', ['neutral', 'male', 'female'])
 @pytest.mark.parametrize('side', ['right', 'left'])
 def test_a_hand_of_the_body_is_the_mano_hand(open_body_models, hands, side, gender):
     """Same fingers, global_orient = product along the arm, betas mapped, wrists put together: vertices that do not hang on the

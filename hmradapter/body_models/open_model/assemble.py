@@ -53,7 +53,7 @@ def make_open_body(assets: Path, progress=iter) -> OpenBody:
 
     sliders = people.draw_people(NUM_PEOPLE, SEED)
     crowd, joints = _t_posed(mesh, targets, sliders, used, weights)
-    faces = makehuman.triangulate(place[quads], crowd.mean(axis=0))
+    faces = makehuman.triangulate(place[quads], mesh.vertices[used])
     right = hands.hand_vertices(weights, faces, 'right')
     template, shapes = _shape_space(crowd, right)
     genders = {'neutral': np.zeros(shape_space.NUM_SHAPES)}
@@ -81,7 +81,7 @@ def smplx_arrays(body: OpenBody, gender: str) -> dict[str, np.ndarray]:
     joints = body.regressor @ template
     right = hands.hand_vertices(body.weights, body.faces, 'right')
     turn = shape_space.hand_space(body.shapes[right])[1]
-    hand_joints = joints[list(skeleton.HAND_JOINTS['right'])]
+    hand_joints = body.joints[list(skeleton.HAND_JOINTS['right'])]  # neutral: mean hands are those of MANO, whatever the gender
     mean, components = hands.relaxed_pose(hand_joints), hands.pose_components(hand_joints, SEED)
     static = landmarks.face_landmarks(template, body.faces, joints, body.weights, body.extra_joints[0])
     contour = landmarks.contour_landmarks(template, body.faces, joints, body.weights)
@@ -93,7 +93,7 @@ def smplx_arrays(body: OpenBody, gender: str) -> dict[str, np.ndarray]:
                   mano_betas_from_betas=np.concatenate([turn, (turn @ body.gender_shapes[gender])[:, None]], axis=1))
     ids = dict(f=body.faces, lmk_faces_idx=static[0], dynamic_lmk_faces_idx=contour[0],
                extra_joint_vertex_ids=body.extra_joints)
-    return ({name: array.astype(np.float32) for name, array in floats.items()}
+    return ({name: _stored(array) for name, array in floats.items()}
             | {name: array.astype(np.int64) for name, array in ids.items()}
             | dict(kintree_table=_kintree(skeleton.PARENTS)))
 
@@ -123,10 +123,14 @@ def mano_arrays(body: OpenBody, side: str) -> tuple[dict, np.ndarray]:
     fingers = [side[0] + finger for finger in ('thumb', 'index', 'middle', 'ring', 'pinky')]
     floats = dict(v_template=template, shapedirs=shapes, posedirs=correctives, J_regressor=regressor, weights=weights,
                   J=regressor @ template, hands_mean=mean, hands_components=components, hands_coeffs=np.zeros((1, 45)))
-    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in floats.items()}
-    return arrays | dict(f=np.ascontiguousarray(faces, np.int64), kintree_table=_kintree(skeleton.MANO_PARENTS),
-                         tip_vertex_ids=np.concatenate([tips[name] for name in fingers]), bs_type='lrotmin',
-                         bs_style='lbs'), ids
+    return ({name: _stored(array) for name, array in floats.items()}
+            | dict(f=np.ascontiguousarray(faces, np.int64), kintree_table=_kintree(skeleton.MANO_PARENTS),
+                   tip_vertex_ids=np.concatenate([tips[name] for name in fingers]), bs_type='lrotmin', bs_style='lbs')), ids
+
+
+def _stored(array: np.ndarray) -> np.ndarray:
+    """float32 without the last digits, in which machines differ (1e-9 is a nanometre): all write the same bytes."""
+    return np.ascontiguousarray(array.round(9) + 0.0, np.float32)  # + 0.0 turns -0.0 into 0.0
 
 
 def _t_posed(mesh, targets, sliders, used, weights):
@@ -134,7 +138,7 @@ def _t_posed(mesh, targets, sliders, used, weights):
     shares = people.target_weights(sliders)
     crowd, joints = [], []
     for rows in np.array_split(np.arange(len(shares)), max(1, len(shares) // 20)):  # 20 people of 19158 vertices at a time
-        raw = mesh.vertices + np.tensordot(shares[rows].astype(np.float32), targets, axes=1).astype(np.float64)
+        raw = mesh.vertices + np.tensordot(shares[rows], targets, axes=1)
         raw = shape_space.symmetrize(raw, mesh.mirror)
         at, ends = skeleton.bone_ends(mesh, raw)
         posed, at = skeleton.t_pose(raw[:, used], at, ends, weights)

@@ -14,7 +14,7 @@ import numpy as np
 from hmradapter.body_models.open_model import assemble, makehuman
 from hmradapter.fileio.atomic import atomic_write, sha256_file
 
-VERSION = 1  # of the recipe: a folder of another version is built anew
+VERSION = 2  # of the recipe: a folder of another version is built anew
 MANIFEST = 'manifest.json'
 GENDERS = ('neutral', 'male', 'female')
 

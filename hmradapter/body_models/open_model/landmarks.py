@@ -94,7 +94,8 @@ def _drop(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, ids: np.n
             w = np.cross(b[:, :2] - a[:, :2], point - a[:, :2]) / area
         corners = np.stack([1 - v - w, v, w], axis=1)
         depth = (corners * np.stack([a[:, 2], b[:, 2], c[:, 2]], axis=1)).sum(axis=1)
-        hit = int(np.where((corners >= -1e-6).all(axis=1) & (np.abs(area) > 1e-12), depth, -np.inf).argmax())
+        inside = (corners >= -1e-6).all(axis=1) & (np.abs(area) > 1e-12)
+        hit = int(np.where(inside, depth.round(7), -np.inf).argmax())  # rounded: of two triangles at an edge, always the first
         found[k], bary[k] = ids[hit], corners[hit]
     return found, bary
 

@@ -46,7 +46,7 @@ def read_targets(assets: Path, num_vertices: int, progress=iter) -> np.ndarray:
     local = [[folder / 'hands' / f'{side}-{change}-{end}.target.gz' for side in 'lr']
              for change in HAND_CHANGES for end in ('incr', 'decr')]
     files = [[path] for path in macro] + local
-    return np.stack([sum(read_target(path, num_vertices) for path in paths) for paths in progress(files)]).astype(np.float32)
+    return np.stack([sum(read_target(path, num_vertices) for path in paths) for paths in progress(files)])
 
 
 def target_weights(people: dict[str, np.ndarray]) -> np.ndarray:

@@ -13,18 +13,18 @@ def symmetrize(vertices: np.ndarray, mirror: np.ndarray) -> np.ndarray:
 
 def principal_shapes(people: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean (V, 3) and directions (V, 3, 10) of people (N, V, 3), one standard deviation long each, strongest first.
-    features (N, D) say in what measure people differ. Signs: the largest entry of each direction is positive."""
+    features (N, D) say in what measure people differ. See `signs`."""
     mean = people.mean(axis=0)
     centred = features - features.mean(axis=0)
     # the Gram matrix of N people is small, the covariance of D features is not
     vectors = np.linalg.eigh(centred @ centred.T)[1][:, ::-1][:, :NUM_SHAPES]
     directions = np.tensordot(people - mean, vectors / np.sqrt(len(people) - 1), axes=([0], [0]))
-    return mean, directions * signs(directions.reshape(-1, NUM_SHAPES))
+    return mean, directions * signs(directions[:, 1:])  # x would not do: it is balanced between left and right
 
 
 def signs(columns: np.ndarray) -> np.ndarray:
-    """+-1 for each column of (D, K), so that its largest entry becomes positive: eigenvectors come with either sign."""
-    return np.sign(columns[np.abs(columns).argmax(axis=0), range(columns.shape[1])])
+    """+-1 for each of K directions (..., K), by which its cubes sum to more than 0: eigenvectors come with either sign."""
+    return np.sign((columns ** 3).reshape(-1, columns.shape[-1]).sum(axis=0))
 
 
 def hand_space(directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +49,7 @@ def joint_regressor(people: np.ndarray, joints: np.ndarray, allowed: np.ndarray)
     for joint in range(len(regressor)):
         offset = mean - joints[:, joint].mean(axis=0)
         distance = np.where(allowed[joint], np.linalg.norm(offset, axis=1), np.inf)
-        octant = (offset > 0) @ (1, 2, 4)
+        octant = (offset > 1e-6) @ (1, 2, 4)  # not 0: the midline must not fall to either side by rounding
         nearest = [np.argsort(np.where(octant == k, distance, np.inf), kind='stable')[:_CANDIDATES] for k in range(8)]
         chosen = np.unique(np.concatenate(nearest))
         chosen = chosen[np.isfinite(distance[chosen])]
