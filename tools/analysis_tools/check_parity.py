@@ -59,7 +59,10 @@ def main(argv=None) -> int:
                 names = data.files
             return 0 if print_report(module.check(args.data), names, module.INPUTS) else 1
         result = hamer_network.check(args.weights, args.config, args.io, args.mano, fused=not args.plain)
-        return 0 if print_report(result.rows, result.names, hamer_network.INPUTS, hamer_network.OUTPUTS) else 1
+        holds = print_report(result.rows, result.names, hamer_network.INPUTS, hamer_network.OUTPUTS)
+        for remark in result.remarks:
+            print(remark)
+        return 0 if holds else 1
     except (OSError, ValueError) as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         return 2
