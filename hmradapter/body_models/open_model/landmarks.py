@@ -86,18 +86,23 @@ def _layout(u: float, eye: np.ndarray, tip: np.ndarray, mouth: np.ndarray) -> li
 def _drop(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Foremost triangle under each (x, y): face ids (P,) and barycentric coordinates (P, 3)."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
-    area = np.cross(b[:, :2] - a[:, :2], c[:, :2] - a[:, :2])
+    area = _cross(b - a, c - a)
     found, bary = np.empty(len(points), int), np.empty((len(points), 3))
     for k, point in enumerate(points):
         with np.errstate(divide='ignore', invalid='ignore'):
-            v = np.cross(point - a[:, :2], c[:, :2] - a[:, :2]) / area
-            w = np.cross(b[:, :2] - a[:, :2], point - a[:, :2]) / area
+            v = _cross(point - a[:, :2], c - a) / area
+            w = _cross(b - a, point - a[:, :2]) / area
         corners = np.stack([1 - v - w, v, w], axis=1)
         depth = (corners * np.stack([a[:, 2], b[:, 2], c[:, 2]], axis=1)).sum(axis=1)
         inside = (corners >= -1e-6).all(axis=1) & (np.abs(area) > 1e-12)
         hit = int(np.where(inside, depth.round(7), -np.inf).argmax())  # rounded: of two triangles at an edge, always the first
         found[k], bary[k] = ids[hit], corners[hit]
     return found, bary
+
+
+def _cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """z of the cross product, of x and y alone."""
+    return u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
 
 
 def _furthest(score: np.ndarray, allowed: np.ndarray) -> int:
