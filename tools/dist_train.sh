@@ -19,4 +19,4 @@ THREADS=$(( $(nproc) / PROCESSES ))  # otherwise every process takes all cores
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(( THREADS > 0 ? THREADS : 1 ))}
 export PYTHONPATH="$HERE/..:${PYTHONPATH:-}"
 exec "${PYTHON:-python}" -m torch.distributed.run "${RENDEZVOUS[@]}" --nproc_per_node="$PROCESSES" \
-    "$HERE/train.py" "$CONFIG" --launcher pytorch "${@:3}"
+    "$HERE/train.py" "$CONFIG" "${@:3}" --launcher pytorch

@@ -13,4 +13,4 @@ export PYTHONPATH="$HERE/..:${PYTHONPATH:-}"
 # shellcheck disable=SC2086
 exec srun --partition="$1" --job-name="$2" --gres=gpu:"$GPUS_PER_NODE" --ntasks="$GPUS" --ntasks-per-node="$GPUS_PER_NODE" \
     --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-    "${PYTHON:-python}" -u "$HERE/train.py" "$3" --launcher slurm "${@:4}"
+    "${PYTHON:-python}" -u "$HERE/train.py" "$3" "${@:4}" --launcher slurm

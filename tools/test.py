@@ -15,8 +15,9 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 
+from hmradapter.engine import HMRRunner
 from hmradapter.engine.config import load_config
-from hmradapter.engine.launch import LAUNCHERS, build_runner, leave_processes
+from hmradapter.engine.launch import LAUNCHERS, join_processes, leave_processes
 from hmradapter.fileio import atomic_write
 
 
@@ -42,9 +43,10 @@ def main(argv=None) -> None:
         choose_weights(cfg, args.checkpoint, args.adapter)
         if args.dump:
             ask_for_dump(cfg, args.dump)
+        join_processes(cfg, args.launcher)
     except (ValueError, FileNotFoundError) as error:  # the user's mistakes, told without a traceback
         sys.exit(f'{Path(sys.argv[0]).name}: {error}')
-    runner = build_runner(cfg, args.launcher)
+    runner = HMRRunner.from_cfg(cfg)
     metrics = runner.test()
     if is_main_process():
         path = Path(cfg.work_dir) / 'test_metrics.json'

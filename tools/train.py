@@ -13,8 +13,9 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from hmradapter.engine import HMRRunner
 from hmradapter.engine.config import load_config
-from hmradapter.engine.launch import LAUNCHERS, build_runner, leave_processes, set_resume
+from hmradapter.engine.launch import LAUNCHERS, join_processes, leave_processes, set_resume
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -42,9 +43,10 @@ def main(argv=None) -> None:
         if args.no_validate:
             cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         set_resume(cfg, args.resume)
+        join_processes(cfg, args.launcher)
     except (ValueError, FileNotFoundError) as error:  # the user's mistakes, told without a traceback
         sys.exit(f'{Path(sys.argv[0]).name}: {error}')
-    build_runner(cfg, args.launcher).train()
+    HMRRunner.from_cfg(cfg).train()
     leave_processes()
 
 

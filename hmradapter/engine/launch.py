@@ -1,4 +1,4 @@
-"""From a checked config to a runner: processes joined with the right backend, the checkpoint to go on from found."""
+"""Before a run: processes joined with the right backend, the checkpoint to go on from found."""
 import datetime
 import os
 import subprocess
@@ -10,7 +10,6 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from hmradapter.engine.hooks.atomic_checkpoint import latest_checkpoint
-from hmradapter.engine.runner import HMRRunner
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 # rank, processes, rank within the machine: the variables that each launcher sets
@@ -18,22 +17,15 @@ _VARIABLES = dict(pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), slurm=('SLURM_PR
                   mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'))
 
 
-def build_runner(cfg: Config, launcher: str = 'none') -> HMRRunner:
-    """Join the processes of `launcher` and build the runner of a config from `load_config`."""
-    cfg.launcher = launcher
-    if launcher != 'none':
-        distributed = cfg.get('env_cfg', {}).get('dist_cfg', {})
-        join_processes(launcher, distributed.get('backend', 'auto'), distributed.get('timeout', 1800))
-    return HMRRunner.from_cfg(cfg)
+def join_processes(cfg: Config, launcher: str = 'none') -> None:
+    """Start torch.distributed in this process, unless `launcher` is 'none', and note it in the config for the runner.
 
-
-def join_processes(launcher: str, backend: str = 'auto', timeout: int = 1800) -> None:
-    """Start torch.distributed in this process. MMEngine's own start needs CUDA; this one takes gloo where there is none.
-
-    Args:
-        backend: 'auto' is nccl with CUDA and gloo without.
-        timeout: seconds after which a missing process is an error.
+    MMEngine's own start needs CUDA; this one takes gloo where there is none. `env_cfg.dist_cfg` may name a `backend` ('auto':
+    nccl with CUDA, else gloo) and a `timeout` in seconds, after which a missing process is an error.
     """
+    cfg.launcher = launcher
+    if launcher == 'none':
+        return
     if launcher not in _VARIABLES:
         raise ValueError(f'launcher is {launcher!r}; it must be one of {LAUNCHERS}.')
     missing = [name for name in _VARIABLES[launcher] if name not in os.environ]
@@ -42,7 +34,8 @@ def join_processes(launcher: str, backend: str = 'auto', timeout: int = 1800) ->
                          'with tools/dist_train.sh or tools/slurm_train.sh, or leave --launcher out for one process.')
     values = [os.environ[name] for name in _VARIABLES[launcher]]
     os.environ.update(zip(_VARIABLES['pytorch'], values, strict=True))
-    os.environ.setdefault('MASTER_ADDR', _first_slurm_host() if launcher == 'slurm' else '127.0.0.1')
+    if 'MASTER_ADDR' not in os.environ:
+        os.environ['MASTER_ADDR'] = _first_slurm_host() if launcher == 'slurm' else '127.0.0.1'
     os.environ.setdefault('MASTER_PORT', '29500')
     if torch.cuda.is_available():
         local_rank = int(values[2])
@@ -50,9 +43,11 @@ def join_processes(launcher: str, backend: str = 'auto', timeout: int = 1800) ->
             raise ValueError(f'process {local_rank} of this machine has no GPU: it has {torch.cuda.device_count()}. '
                              'Start as many processes as there are GPUs.')
         torch.cuda.set_device(local_rank)
+    options = cfg.get('env_cfg', {}).get('dist_cfg', {})
+    backend = options.get('backend', 'auto')
     if backend == 'auto':
         backend = 'nccl' if torch.cuda.is_available() else 'gloo'
-    dist.init_process_group(backend, timeout=datetime.timedelta(seconds=timeout))
+    dist.init_process_group(backend, timeout=datetime.timedelta(seconds=options.get('timeout', 1800)))
 
 
 def leave_processes() -> None:
