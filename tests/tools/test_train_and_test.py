@@ -145,7 +145,8 @@ def test_variables_of_slurm_and_mpi_are_passed_on(monkeypatch, tmp_path, launche
         monkeypatch.setenv(name, value)
     asked = {}
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    monkeypatch.setattr(torch.distributed, 'init_process_group', lambda backend, **options: asked.update(options, backend=backend))
+    monkeypatch.setattr(torch.distributed, 'init_process_group',
+                        lambda backend, **options: asked.update(options, backend=backend))
     cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='auto', timeout=60))))
     join_processes(cfg, launcher)
     assert [os.environ[name] for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')] == ['3', '5', '0'] and cfg.launcher == launcher

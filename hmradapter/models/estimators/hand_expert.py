@@ -52,7 +52,8 @@ class HandExpert(BaseModel):
         self._load_expert(expert)
         self.adapter = self._build_adapter(adapter)
         self.adapter_architecture = adapter
-        self.base_hash = expert_hash(self) if adapter else ''  # before any cast: the hash of the float32 weights
+        has_weights = not next(self.parameters()).is_meta  # there are none while parameters are only counted
+        self.base_hash = expert_hash(self) if adapter and has_weights else ''  # before any cast: of the float32 weights
         if adapter_file:
             load_adapter(self, adapter_file)
         self.trainable = list(trainable) if trainable is not None else None

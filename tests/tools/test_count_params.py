@@ -1,0 +1,71 @@
+"""Parameter counts of the paper's recipe, and of small models against gradients that were really computed."""
+import json
+import runpy
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+TOOL = runpy.run_path(str(ROOT / 'tools' / 'analysis_tools' / 'count_params.py'))
+FULL = str(ROOT / 'configs' / 'hand_adapter_arctic.py')
+
+
+def counted(capsys, *arguments) -> dict:
+    TOOL['main']([FULL, *arguments])
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_papers_recipe(capsys):
+    begin = time.perf_counter()
+    got = counted(capsys)
+    assert time.perf_counter() - begin < 20
+    assert {name: part['total'] for name, part in got['modules'].items()} == dict(
+        backbone=630_912_000, head=39_497_837, adapter=26_759_936)
+    assert got['trainable'] == 26_759_936 and got['frozen'] == 630_912_000 + 39_497_837
+    assert got['trainable_with_gradient'] == 26_759_936 - 6_291_456  # q and k rows of six layers (one query token)
+    assert got['total'] == got['trainable'] + got['frozen']
+
+
+def test_own_norms_and_depth_of_the_listing(capsys):
+    got = counted(capsys, '--cfg-options', 'model.adapter.own_norms=True', '--depth', '3')
+    assert got['trainable'] == 26_784_512
+    blocks = [part['trainable'] for name, part in got['modules'].items() if name.startswith('adapter.blocks.')]
+    assert len(blocks) == 6 and len(set(blocks)) == 1
+
+
+def small(adapter=None, **head) -> dict:
+    return dict(type='HandExpert',
+                backbone=dict(type='HaMeRViT', img_size=(64, 48), embed_dim=48, depth=2, num_heads=3, drop_path_rate=0.0),
+                head=dict(type='MANODecoderHead', context_dim=48, dim=40, depth=2, heads=4, head_dim=12, mlp_dim=24, **head),
+                adapter=adapter, trainable=['adapter'] if adapter else None, frozen_dtype='fp32')
+
+
+@pytest.mark.parametrize('config', [
+    small(dict(type='HandAdapter')), small(dict(type='HandAdapter', own_norms=True, joint_embedding=True, zero_gate=True)),
+    small(dict(type='HandAdapter', joints='body')), small(), small(token='mean_shape', ief_iters=3)],
+    ids=['paper', 'switches', 'body', 'expert alone', 'error feedback'])
+def test_small_models_against_their_own_gradients(config):
+    """Through the estimator's own forward, fused, in float32, at the model's own size."""
+    torch.manual_seed(1)
+    model = TOOL['build'](config, 'cpu')
+    for name, parameter in model.named_parameters():
+        if name.endswith('gate') or name.endswith('joint_embedding'):
+            torch.nn.init.normal_(parameter.data)  # at their initial zero they hide the rest for one step
+    outputs = model(torch.randn(4, 3, 64, 64), TOOL['_guidance'](4).map(torch.Tensor.float), mode='tensor')
+    sum((value * torch.randn_like(value)).sum() for value in outputs.values()).backward()
+    alive = 0
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and parameter.grad is not None:
+            gradient = parameter.grad.abs()
+            alive += int((gradient > 1e-6 * gradient.max()).sum()) if 'to_qkv.bias' in name else int((gradient > 0).sum())
+    got = TOOL['count'](config)
+    assert got['trainable_with_gradient'] == alive < got['trainable']
+
+
+def test_a_model_whose_twin_is_unknown_is_named(capsys):
+    config = small()
+    config['backbone']['type'] = 'OtherViT'
+    with pytest.raises(ValueError, match="'OtherViT'; the twin knows"):
+        TOOL['tiny'](config)
