@@ -31,6 +31,7 @@ TOLERANCES = (('out.global_orient', 1e-5), ('out.hand_pose', 1e-5), ('out.betas'
               ('head.decshape', 5e-6), ('head.deccam', 5e-6), ('out.vertices', 2e-6), ('out.keypoints', 2e-6),
               ('out.focal_length', 0.0), ('bb.', 2e-5), ('dec.', 2e-5), ('head.', 2e-5), ('out.pose6d', 2e-5))
 NOISE_FACTOR = 4  # where the reference's own float32 noise, given per fixture, is larger than the README saw: a multiple of it
+RESIDUAL_RTOL = 2e-6  # of the ViT's tokens before the last norm, whose size grows with depth; the README gives no figure
 LOSS_RTOL = 1e-5
 GRADIENT_RTOL = 1e-4
 LOSS_WEIGHTS = dict(keypoints_2d=0.01, keypoints_3d=0.05, global_orient=0.001, hand_pose=0.001, betas=0.0005)  # HaMeR's
@@ -200,15 +201,19 @@ def _compare_all(values: dict[str, Tensor], arrays: dict[str, np.ndarray], noise
         candidates = [values[base]] if full_name == base else kept_part(full_name[len(base):], values[base])
         if candidates is None:
             continue
-        atol, rtol = (0.0, LOSS_RTOL) if name.startswith('loss.') else (_tolerance(base, noise), 0.0)
+        atol, rtol = _tolerance(base, max(noise.get(base, 0.0), noise.get(name, 0.0)))
         found = [compare(name, value, expected, atol, rtol) for value in candidates]
         rows.append(min(found, key=lambda row: row.error))
     return rows
 
 
-def _tolerance(name: str, noise: dict[str, float]) -> float:
+def _tolerance(name: str, noise: float) -> tuple[float, float]:
+    """atol and rtol of an array; `noise` is the reference's own float32 error."""
+    if name.startswith('loss.'):
+        return 0.0, LOSS_RTOL
     stated = next(value for prefix, value in TOLERANCES if name.startswith(prefix))
-    return max(stated, NOISE_FACTOR * noise.get(name, 0.0))
+    unnormalised = name.startswith('bb.') and name != 'bb.features'
+    return max(stated, NOISE_FACTOR * noise), RESIDUAL_RTOL if unnormalised else 0.0
 
 
 def _compare_norms(network: Network, norms: dict[str, float]) -> list[Row]:
