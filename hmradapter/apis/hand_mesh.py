@@ -26,8 +26,8 @@ class HandModel:
     @classmethod
     def of(cls, layer: MANOLayer) -> 'HandModel':
         """From a layer of any device and dtype, which is copied."""
-        if layer.side != 'right':
-            raise ValueError(f'{layer.path} is a {layer.side} hand; predictions are made with the right one: give MANO_RIGHT.')
+        if layer.side != 'right' or 'LEFT' in Path(layer.path).name.upper():
+            raise ValueError(f'{layer.path} is a left hand; predictions are made with the right one: give MANO_RIGHT.')
         return cls(copy.deepcopy(layer).cpu().double().eval(), Path(layer.path), sha256_file(layer.path))
 
     @classmethod

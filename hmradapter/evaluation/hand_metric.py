@@ -85,7 +85,8 @@ class HandMeshMetric(BaseMetric):
         visibility = sample.get('visibility')
         flags = {name: float(truth.get(f'has_{name}', 0.)) > 0 for name in ('global_orient', 'hand_pose', 'betas')}
         row = dict(sample_idx=np.int64(sample['sample_idx']), key=np.str_(sample['key']),
-                   is_right=np.uint8(sample['hand'] == 'right'), visibility=np.float32(np.nan if visibility is None else visibility),
+                   is_right=np.uint8(sample['hand'] == 'right'),
+                   visibility=np.float32(np.nan if visibility is None else visibility),
                    has_mesh=np.uint8(all(flags.values())), has_orient=np.uint8(flags['global_orient']),
                    pred_vertices=_array(pred['vertices']), pred_keypoints_3d=_array(pred['keypoints_3d']),
                    pred_global_orient=_array(pred['global_orient'])[0], pred_hand_pose=_array(pred['hand_pose']),
