@@ -13,6 +13,7 @@ from hmradapter.synthetic.renderer import FAR, pixel_rays
 PATTERNS = ('plain', 'stripes', 'checks', 'dots', 'grain')
 SKIN_CREASE = wp.constant(0.16)   # how much darker a finger's crease is at its centre
 CREASE_WIDTH = wp.constant(0.07)  # of a finger bone's length
+SHADOW_REACH = wp.constant(0.8)   # metres: nothing further off throws shade on a person
 BIAS = wp.constant(0.0015)        # metres that shadow rays start off the surface: below a finger's thickness
 
 
@@ -193,7 +194,7 @@ def _shade(mesh: wp.uint64, s: _Surface, view: _View, points_px: wp.array(dtype=
         point = view.origin + ray * hit.t
         flat = -wp.sign(wp.dot(hit.normal, ray)) * hit.normal
         if facing > 0.0 and wp.dot(flat, view.to_light) > -0.2:
-            if not wp.mesh_query_ray_anyhit(mesh, point + flat * BIAS, view.to_light, 2.0):
+            if not wp.mesh_query_ray_anyhit(mesh, point + flat * BIAS, view.to_light, SHADOW_REACH):
                 lit = facing
         up = 0.5 + 0.5 * normal[2]
         arriving = view.key * lit + view.sky * up + view.ground * (1.0 - up)
