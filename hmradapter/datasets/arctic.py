@@ -30,7 +30,7 @@ from .arctic_bodies import ArcticBodies
 from .arctic_files import VIEWS, ArcticFiles
 from .hands import HandDataset
 from .images import ImageFileError, probe_image, verify_image
-from .labels import View, set_body, set_cameras, set_hand
+from .labels import View, set_body, set_cameras, set_hand, set_visibility
 from .record import GENDERS, MODELS, SIDES, empty_records, set_flag
 from .store import PreparedStore, is_complete
 from .store_writer import Part, build_store
@@ -179,7 +179,11 @@ class ArcticConverter:
         set_cameras(records, view)
         frames, rows = np.unique(pairs[:, 1] - about['ioi_offset'], return_inverse=True)  # views share frames: pose each once
         wrists = {side: self._fill_hand(part, side, hands[side], frames, rows, view) for side in SIDES}
-        self._fill_body(part, sequence, subject, frames, rows, view, wrists, len(hands['left']['rot']))
+        count = len(hands['left']['rot'])
+        self._fill_body(part, sequence, subject, frames, rows, view, wrists, count)
+        tables = self.files.visibility(sequence, count)
+        if tables is not None:
+            set_visibility(records, {side: table[frames[rows], pairs[:, 0]] for side, table in tables.items()})
 
     def _fill_hand(self, part: Part, side: str, hand: dict, frames: np.ndarray, rows: np.ndarray, view: View) -> Tensor:
         """Returns the wrist (F, 3) in the world, NaN where the hand is not finite."""
@@ -224,7 +228,7 @@ def _fingerprint(files: ArcticFiles, sequences: Sequence[str], subjects: Sequenc
     small = [files.misc_path, files.split_path, *(files.template_path(subject) for subject in subjects)]
     sizes = hashlib.sha256()
     for sequence in sequences:
-        for path in (files.mano_path(sequence), files.smplx_path(sequence)):
+        for path in (files.mano_path(sequence), files.smplx_path(sequence), files.visibility_path(sequence)):
             sizes.update(f'{path.relative_to(files.root)} {path.stat().st_size if path.exists() else None}\n'.encode())
     return dict(release='arctic_data/data', sequences=len(sequences), raw_seqs=sizes.hexdigest(),
                 **{path.relative_to(files.root).as_posix(): sha256_file(path) for path in small if path.exists()})

@@ -6,13 +6,14 @@ Layout (root = `arctic_data/data` of the release), source: zc-alexfan/arctic, do
     meta/misc.json                                 per subject: gender, ioi_offset, world2cam, intris_mat, image_size
     meta/subject_vtemplates/sXX.obj                the subject's own SMPL-X rest shape, metres
     splits_json/protocol_{p1,p2}.json              {'train', 'val', 'test'}: ['sXX/<seq>', ...]
+    meta/visibility/sXX/<seq>.npz                  rendered data only, not part of the release: share of a hand in sight
 """
 import json
 from pathlib import Path
 
 import numpy as np
 
-from hmradapter.fileio import DamagedFileError, load_object_npy
+from hmradapter.fileio import DamagedFileError, load_npz, load_object_npy
 
 SITE = 'https://arctic.is.tue.mpg.de (register, then follow github.com/zc-alexfan/arctic, docs/data)'
 VIEWS = tuple(range(1, 9))
@@ -49,6 +50,9 @@ class ArcticFiles:
 
     def smplx_path(self, sequence: str) -> Path:
         return self.root / 'raw_seqs' / f'{sequence}.smplx.npy'
+
+    def visibility_path(self, sequence: str) -> Path:
+        return self.root / 'meta' / 'visibility' / f'{sequence}.npz'
 
     def template_path(self, subject: str) -> Path:
         return self.root / 'meta' / 'subject_vtemplates' / f'{subject}.obj'
@@ -108,6 +112,20 @@ class ArcticFiles:
         if len(body['transl']) != count:
             raise DamagedFileError(path, 'an ARCTIC .smplx.npy', f'it has {len(body["transl"])} frames, the hands {count}')
         return body
+
+    def visibility(self, sequence: str, count: int) -> dict[str, np.ndarray] | None:
+        """{'left', 'right'}: (T, 9) share of the hand's pixels in sight by view, NaN where unknown; None without a file."""
+        path = self.visibility_path(sequence)
+        if not path.is_file():
+            return None
+        content = load_npz(path, ('left', 'right', 'views'))
+        tables = {}
+        for side in ('left', 'right'):
+            if content[side].shape != (count, len(content['views'])) or not set(content['views'].tolist()) <= set(VIEWS):
+                raise DamagedFileError(path, 'a table of visibility', f'{side} has shape {content[side].shape}, not (T, views)')
+            tables[side] = np.full((count, 1 + len(VIEWS)), np.nan)
+            tables[side][:, content['views']] = content[side]
+        return tables
 
     def template(self, subject: str) -> np.ndarray:
         """Rest shape (V, 3) float64, metres, in SMPL-X's vertex order."""

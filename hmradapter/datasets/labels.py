@@ -84,6 +84,14 @@ def set_body(records: np.ndarray, params: dict[str, Tensor], root: Tensor, point
     return _set_points(records, points, valid, view, ('kpts2d', 'kpts3d', 'bbox_body'), '', np.s_[:])
 
 
+def set_visibility(records: np.ndarray, visible: dict[str, np.ndarray]) -> None:
+    """Share of each hand's pixels in sight, {'left', 'right'}: (N,); NaN where it is not known."""
+    for i, side in enumerate(SIDES):
+        known = np.isfinite(visible[side])
+        records['hand_visibility'][:, i] = np.where(known, visible[side], 0)
+        set_flag(records, f'has_{side}_hand_visibility', known)
+
+
 def _set_points(records: np.ndarray, points: Tensor, valid: Tensor, view: View, names: tuple[str, str, str], who: str,
                 at) -> Tensor:
     """Points (N, J, 3) of the source's frame into 2D, 3D and box fields; `at` is the hand's place in them. Returns who has

@@ -339,6 +339,22 @@ def test_workers_of_either_kind_give_the_same_batches(build):
                 assert torch.equal(value, other), field
 
 
+def test_visibility_of_rendered_data(copy, build):
+    assert build(copy).get_data_info(0)['visibility'] is None
+    table = np.random.default_rng(0).uniform(size=(FRAMES, 3))
+    path = copy / 'meta' / 'visibility' / f'{SEQUENCES["s05"]}.npz'
+    path.parent.mkdir(parents=True)
+    np.savez(path, left=table, right=1 - table, views=[2, 4, 7])
+    dataset = build(copy, views=(4, 5))
+    for i in range(len(dataset)):
+        info, record = dataset.get_data_info(i), dataset.store.record(i // 2)
+        expected = table[record['frame'] - OFFSET, 1]
+        if record['view'] == 5:
+            assert info['visibility'] is None
+        else:
+            assert info['visibility'] == pytest.approx(expected if info['hand'] == 'left' else 1 - expected)
+
+
 def test_one_side_only_and_registry(build, open_body_models, release):
     right = build(hands=('right',))
     assert {right.get_data_info(i)['hand'] for i in range(len(right))} == {'right'}
