@@ -37,16 +37,19 @@ class Protocol:
     def on(self, dataset_meta: dict | None) -> 'Protocol':
         """The protocol as it was really run: where the dataset says another split, views or stride than the protocol, its
         values are taken and the name gets a star, since the number is then not the protocol's."""
-        actual = {key: type(getattr(self, key))(value) for key, value in run_facts(dataset_meta).items()}
+        actual = run_facts(dataset_meta)
         if all(getattr(self, key) == value for key, value in actual.items()):
             return self
         return replace(self, **actual, name=self.name.rstrip('*') + '*')
 
 
 def run_facts(dataset_meta: dict | None) -> dict[str, str | int]:
-    """What a dataset's metainfo says about the samples that were run: some of dataset, split, views, stride."""
+    """What a dataset's metainfo says about the samples that were run: some of split ('p1 val'), views ('1-8'), stride."""
     meta = dataset_meta or {}
-    return {key: _plain(meta[key]) for key in ('dataset', 'split', 'views', 'stride') if meta.get(key) is not None}
+    facts = {key: _plain(meta[key]) for key in ('views', 'stride') if meta.get(key) is not None}
+    if meta.get('split') is not None:
+        facts['split'] = ' '.join(str(meta[key]) for key in ('protocol', 'split') if meta.get(key) is not None)
+    return facts
 
 
 def _plain(value) -> str | int:
@@ -64,7 +67,7 @@ def _plain(value) -> str | int:
 
 PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('arctic-p1-val', 'ARCTIC', 'p1 val', views='1-8', stride=10),
-    Protocol('open-p1-val', 'open ARCTIC', 'p1 val'),
+    Protocol('open-p1-val', 'open ARCTIC', 'p1 val', views='1-8'),
     Protocol('freihand-eval', 'FreiHAND', 'evaluation', alignment='none (raw) and Procrustes with reflection', joints='dataset',
              truth='MANO of the server', measures=('freihand_server', 'mpjpe', 'pa_mpjpe', 'pve', 'pa_pve')),
     Protocol('hands', 'any', 'given samples'))}

@@ -107,7 +107,8 @@ def test_bad_files_and_boxes_are_named_and_the_rest_goes_on(run, folder, tmp_pat
                     'a.jpg, hand 2: box [400, 0, 500, 9] lies outside', 'a.jpg, hand 3: box [nan, 0, 1, 1] is not four finite',
                     'b.png, hand 0: box [1, 2, 3] is not four finite', "b.png, hand 1: \"hand\" is 'third'",
                     "b.png, hand 2: it has unknown fields ['sid']", 'b.png, hand 3: it has no "xyxy"',
-                    'b.png, hand 4: it is int',                    'b.png, hand 5: "body_pose" must be 22', 'cut.jpg: it is no usable image',
+                    'b.png, hand 4: it is int',
+                    'b.png, hand 5: "body_pose" must be 22', 'cut.jpg: it is no usable image',
                     'text.png: it is no usable image', 'void.jpg: it is no usable image', 'dot.png: it has 1 x 1 pixels'):
         assert message in err, message
     assert 'notes.txt' not in err
@@ -135,9 +136,11 @@ def test_box_camera_and_body_on_the_command_line(run, folder, tmp_path, hand_mod
 
 @pytest.mark.parametrize('arguments, message', [
     (['nowhere'], 'nowhere does not exist'), (['{empty}'], 'holds no image'),
-    (['{image}', '--bboxes', '1,2,3'], 'four numbers'), (['{image}', '--bboxes', 'no.json'], 'no.json does not exist'), (['{image}', '--bboxes', '{broken}'], 'is no JSON file'),
+    (['{image}', '--bboxes', '1,2,3'], 'four numbers'), (['{image}', '--bboxes', 'no.json'], 'no.json does not exist'),
+    (['{image}', '--bboxes', '{broken}'], 'is no JSON file'),
     (['{image}', '--bboxes', '{list}'], 'must be {image name'),
-    (['{image}', '--body-pose', 'x.txt'], 'a body pose is read from'),    (['{image}', '--intrinsics', '1,2'], 'fx,fy,cx,cy'), (['{image}', '--focal', '-3'], 'positive'),
+    (['{image}', '--body-pose', 'x.txt'], 'a body pose is read from'),
+    (['{image}', '--intrinsics', '1,2'], 'fx,fy,cx,cy'), (['{image}', '--focal', '-3'], 'positive'),
     (['{image}', '--compare-base'], 'needs an adapter'), (['{image}', '--adapter', 'gone.safetensors'], 'gone.safetensors'),
     (['{image}', '--device', 'abacus'], "device 'abacus'")])
 def test_what_stops_the_whole_run_is_one_clear_line(run, folder, tmp_path, arguments, message):

@@ -159,10 +159,11 @@ def test_occlusion_quartiles_are_equal_groups_from_visible_to_hidden():
 def test_protocols_own_up_to_what_was_run_and_refuse_typos():
     protocol = get_protocol('arctic-p1-val')
     assert protocol.on(None) is protocol
-    assert protocol.on(dict(views=tuple(range(1, 9)), stride=10)) is protocol
+    assert protocol.on(dict(dataset='arctic', protocol='p1', split='val', views=tuple(range(1, 9)), stride=10)) is protocol
     changed = protocol.on(dict(views=(1, 2, 3, 7), stride=50))
     assert changed.name == 'arctic-p1-val*'
     assert 'views 1-3,7, stride 50' in changed.id
+    assert 'p2 val' in protocol.on(dict(protocol='p2', split='val')).id
     with pytest.raises(ValueError, match="did you mean 'arctic-p1-val'"):
         get_protocol('arctic-p1-vla')
     with pytest.raises(ValueError, match="did you mean 'stride'"):
