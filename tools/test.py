@@ -51,7 +51,10 @@ def main(argv=None) -> None:
     if is_main_process():
         path = Path(cfg.work_dir) / 'test_metrics.json'
         with atomic_write(path, 'w') as file:
-            card = dict(config=args.config, checkpoint=args.checkpoint, adapter=args.adapter, metrics=metrics)
+            protocols = {metric.prefix: metric.scores.protocol.id for metric in runner.test_loop.evaluator.metrics
+                         if getattr(metric, 'scores', None) is not None}
+            card = dict(config=args.config, checkpoint=args.checkpoint, adapter=args.adapter, protocols=protocols,
+                        metrics=metrics)
             json.dump(card, file, indent=1)
         runner.logger.info(f'Metrics are written to {path}.')
     leave_processes()
