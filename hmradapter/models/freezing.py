@@ -23,6 +23,16 @@ def freeze_all_but(model: nn.Module, trainable: Sequence[str]) -> list[str]:
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
+def keep_frozen_in_eval(module: nn.Module) -> None:
+    """Eval mode for every part that has parameters, none of which learns."""
+    parameters = list(module.parameters())
+    if parameters and not any(parameter.requires_grad for parameter in parameters):
+        module.eval()
+        return
+    for child in module.children():
+        keep_frozen_in_eval(child)
+
+
 def frozen_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
     """Every parameter that does not learn, and every persistent buffer of a part without a learning parameter."""
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}

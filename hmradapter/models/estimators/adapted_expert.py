@@ -1,0 +1,131 @@
+"""What both experts share: frozen weights, an adapter beside them, precision, and the one road from crops to samples."""
+import warnings
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
+from torch import Tensor, nn
+
+from hmradapter.registry import ADAPTERS, BACKBONES, BODY_MODELS, HEADS, LOSSES, MODELS
+from hmradapter.structures import HMRDataSample
+
+from ..adapters.adapter_file import load_adapter
+from ..expert_weights import expert_hash, load_expert
+from ..freezing import freeze_all_but, frozen_tensors, keep_frozen_in_eval
+from ..precision import frozen_dtype
+
+
+class AdaptedExpert(BaseModel):
+    """Backbone, head and an optional adapter. Subclasses say how a crop becomes a prediction (`regress`), what it costs (`loss`)
+    and how samples leave (`finish`).
+
+    A user changes three fields: `expert` (the frozen weights), `adapter` (what is trained beside them), `trainable`.
+
+    Args:
+        backbone, head: configs of the expert's parts.
+        body_model: config of a body model layer; `None` gives parameters without vertices (enough for counting).
+        adapter: config of an adapter, whose sizes are taken from the head; `None` is the expert alone.
+        losses: config of a loss per name, see `loss`.
+        expert: weights of backbone and head: our .safetensors or an original checkpoint. `None` means random weights, which is
+            announced.
+        adapter_file: trained adapter to load (adapter.safetensors).
+        trainable: parts that learn, the rest is frozen and stays in eval mode; `None` trains everything.
+        frozen_dtype: 'auto', 'bf16' or 'fp32' for a frozen backbone (see `models.precision`).
+    """
+    default_preprocessor: dict = dict(type='HMRDataPreprocessor')
+
+    def __init__(self, backbone: dict, head: dict, body_model: dict | None = None, adapter: dict | None = None,
+                 losses: dict | None = None, expert: str | None = None, adapter_file: str | None = None,
+                 trainable: Sequence[str] | None = None, frozen_dtype: str = 'auto', data_preprocessor: dict | None = None):
+        super().__init__(data_preprocessor=MODELS.build(data_preprocessor or self.default_preprocessor))
+        self.backbone = BACKBONES.build(backbone)
+        self.head = HEADS.build(head)
+        self.body_model = BODY_MODELS.build(body_model) if body_model else None
+        self.losses = nn.ModuleDict({name: LOSSES.build(config) for name, config in (losses or {}).items()})
+        self._load_expert(expert)
+        self.adapter = self._build_adapter(adapter)
+        self.adapter_architecture = adapter
+        self.base_hash = expert_hash(self) if adapter else ''  # before any cast: the hash of the float32 weights
+        if adapter_file:
+            load_adapter(self, adapter_file)
+        self.trainable = list(trainable) if trainable is not None else None
+        if self.trainable is not None:
+            freeze_all_but(self, self.trainable)
+        self.frozen_dtype = frozen_dtype
+
+    def _load_expert(self, expert: str | None) -> None:
+        if expert:
+            load_expert(self, Path(expert))
+        else:
+            warnings.warn(f'{type(self).__name__} runs on RANDOM WEIGHTS: `expert` names no file. Results mean nothing until it '
+                          'does.')
+
+    def _build_adapter(self, adapter: dict | None) -> nn.Module | None:
+        return ADAPTERS.build(adapter, default_args=self.head.sizes) if adapter else None
+
+    # ---- frozen parts -------------------------------------------------------------------------------------------------------
+    @property
+    def backbone_is_frozen(self) -> bool:
+        return not any(parameter.requires_grad for parameter in self.backbone.parameters())
+
+    def frozen_state(self) -> list[tuple[str, Tensor]]:
+        """Name and value of all that training must not touch."""
+        return frozen_tensors(self)
+
+    def prepare_frozen(self) -> None:
+        """Cast a frozen backbone to its running dtype, once. Everything that learns, and the head that gradients pass through,
+        stays in float32."""
+        if self.trainable is None or not self.backbone_is_frozen:
+            return
+        weight = next(self.backbone.parameters())
+        self.backbone.to(frozen_dtype(self.frozen_dtype, weight.device))
+
+    def without_gradient(self) -> AbstractContextManager:
+        """For running the backbone: no graph where it is frozen."""
+        return torch.no_grad() if self.backbone_is_frozen else nullcontext()
+
+    def train(self, mode: bool = True) -> 'AdaptedExpert':
+        """Training mode for parts that learn; frozen parts stay in eval mode (a frozen ViT would keep its drop path, a frozen
+        batch norm would go on counting)."""
+        super().train(mode)
+        if self.trainable is not None:
+            keep_frozen_in_eval(self)
+        return self
+
+    # ---- the road -----------------------------------------------------------------------------------------------------------
+    def forward(self, inputs: Tensor, data_samples: HMRDataSample | None = None, mode: str = 'tensor'):
+        """inputs (B, 3, H, W) as the preprocessor gives them, data_samples a batch.
+
+        Returns:
+            mode 'loss': dict of scalars; 'predict': list of finished samples; 'tensor': dict of raw predictions.
+        """
+        pred = self.regress(inputs, data_samples)
+        if mode == 'loss':
+            return self.loss(pred, data_samples)
+        if mode == 'predict':
+            return self.finish(self._with_prediction(data_samples, pred)).split()
+        if mode == 'tensor':
+            return pred
+        raise ValueError(f"mode is {mode!r}; it must be 'loss', 'predict' or 'tensor'.")
+
+    @abstractmethod
+    def regress(self, inputs: Tensor, data_samples: HMRDataSample | None) -> dict[str, Tensor]:
+        """Crops to all that is predicted, in the network's frame."""
+
+    @abstractmethod
+    def loss(self, pred: dict[str, Tensor], batch: HMRDataSample) -> dict[str, Tensor]:
+        """One weighted scalar per configured loss. What has no label contributes exactly zero."""
+
+    def finish(self, batch: HMRDataSample) -> HMRDataSample:
+        """A batch with predictions as it leaves the estimator."""
+        return batch
+
+    @staticmethod
+    def _with_prediction(batch: HMRDataSample, pred: dict[str, Tensor]) -> HMRDataSample:
+        batch = batch.map(lambda tensor: tensor)
+        batch.pred = BaseDataElement(**{name: value.detach().float() for name, value in pred.items()})
+        return batch
