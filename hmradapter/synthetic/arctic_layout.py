@@ -1,9 +1,12 @@
 """ARCTIC's release layout, written: what `datasets.arctic` reads, with the release's frames, units and conventions.
 
 World frame, metres, axis-angle; hands of `.mano.npy` residual (absolute minus the mean hand), of `.smplx.npy` absolute; objects
-in mm; image number = frame + ioi_offset; misc.json's row `view - 1` belongs to view 1..8.
+in mm; misc.json's row `view - 1` belongs to view 1..8. An image's number minus the subject's ioi_offset is its annotation.
+The release uses images 10 .. T-11 of T annotations; so a motion of N frames gets N images, from number 10 on, and N + 20
+annotations, in which the person holds still before and after.
 """
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ from hmradapter.synthetic.scene import WorldMotion
 MM = 1000.0
 FINGERS = {'left': slice(25, 40), 'right': slice(40, 55)}  # joints of SMPL-X
 NOWHERE = np.array([0.0, 0.0, -10.0])  # where the object is said to be when there is none: under the floor
+EDGE_FRAMES = 10  # images at either end that the release leaves out
 RAW_KINDS = ('mano', 'smplx', 'object', 'egocam.dist')
 
 
@@ -35,16 +39,24 @@ def image_folder(root: Path, sequence: str) -> Path:
     return root / 'images' / sequence
 
 
+def image_number(frame: int) -> int:
+    """Of a frame 0 .. N-1 of the motion."""
+    return EDGE_FRAMES + frame
+
+
 def visibility_path(root: Path, sequence: str) -> Path:
-    """Ours, not ARCTIC's: left, right (T, views) share of a hand's pixels in sight, *_inside share of its vertices in the image,
-    views (views,)."""
+    """Ours, not ARCTIC's: left, right (T, views) share of a hand's pixels in sight, *_inside share of its vertices in the
+    image, both 0 where there is no image; views (views,)."""
     return root / 'meta' / 'visibility' / f'{sequence}.npz'
 
 
-def write_raw(root: Path, sequence: str, person: Person, motion: WorldMotion, hands: dict[str, MANOLayer]) -> None:
+def write_raw(root: Path, sequence: str, person: Person, motion: WorldMotion, ioi_offset: int,
+              hands: dict[str, MANOLayer]) -> None:
     """The four .npy files of a sequence."""
+    motion = _with_edges(motion, ioi_offset)
     contents = {'mano': {side: mano_parameters(person, motion, side, hands[side]) for side in ('right', 'left')},
-                'smplx': smplx_parameters(motion), 'object': object_parameters(motion), 'egocam.dist': ego_camera(person, motion)}
+                'smplx': smplx_parameters(motion), 'object': object_parameters(motion),
+                'egocam.dist': ego_camera(person, motion)}
     for kind in RAW_KINDS:
         with atomic_write(raw_path(root, sequence, kind)) as file:
             np.save(file, contents[kind], allow_pickle=True)
@@ -117,19 +129,30 @@ def write_meta(root: Path, subjects: dict[str, dict], people: list[Person], thin
 def write_obj(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
     """Nine digits: a float32 comes back exactly."""
     with atomic_write(path, 'w') as file:
-        file.writelines('v %.9g %.9g %.9g\n' % tuple(vertex) for vertex in vertices.astype(np.float32))
-        file.writelines('f %d %d %d\n' % tuple(face + 1) for face in faces)
+        file.writelines(f'v {x:.9g} {y:.9g} {z:.9g}\n' for x, y, z in vertices.astype(np.float32))
+        file.writelines(f'f {a} {b} {c}\n' for a, b, c in faces + 1)
 
 
-def write_visibility(root: Path, sequence: str, views: list[int], table: dict[str, np.ndarray]) -> None:
-    """table: name -> (T, views)."""
+def write_visibility(root: Path, sequence: str, views: list[int], table: dict[str, np.ndarray], ioi_offset: int) -> None:
+    """table: name -> (N, views), a row for each frame of the motion; written with a row for each annotation."""
+    edges = [(EDGE_FRAMES - ioi_offset, EDGE_FRAMES + ioi_offset), (0, 0)]
     with atomic_write(visibility_path(root, sequence)) as file:
-        np.savez(file, views=np.array(views), **{name: values.astype(np.float32) for name, values in table.items()})
+        np.savez(file, views=np.array(views), **{name: np.pad(rows, edges).astype(np.float32) for name, rows in table.items()})
 
 
 def empty_visibility(num_frames: int, num_views: int) -> dict[str, np.ndarray]:
     """Tables to be filled."""
     return {name: np.zeros((num_frames, num_views)) for side in SIDES for name in (side, f'{side}_inside')}
+
+
+def _with_edges(motion: WorldMotion, ioi_offset: int) -> WorldMotion:
+    """The motion with still frames around it, so that annotation `image number - ioi_offset` is the image's."""
+    def hold(rows: np.ndarray) -> np.ndarray:
+        return np.pad(rows, [(EDGE_FRAMES - ioi_offset, EDGE_FRAMES + ioi_offset)] + [(0, 0)] * (rows.ndim - 1), mode='edge')
+
+    held = {field.name: getattr(motion, field.name) for field in fields(motion)}
+    held['wrists'] = {side: hold(places) for side, places in motion.wrists.items()}
+    return WorldMotion(**{name: hold(rows) if isinstance(rows, np.ndarray) else rows for name, rows in held.items()})
 
 
 def _write_json(path: Path, content) -> None:

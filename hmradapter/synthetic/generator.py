@@ -29,7 +29,7 @@ from hmradapter.synthetic.scene import WORLD_FROM_STAGE, WORLD_ORIGIN, Scene, pu
 
 DOMAINS = ('target', 'source')
 RECIPE = 'open_world.json'   # below meta/: the arguments that made a folder
-VERSION = 1                  # of what the same arguments give
+VERSION = 2                  # of what the same arguments give
 SUBJECTS_HELD_OUT = ('s05', 's11', 's12', 's13', 's14', 's15', 's16', 's17')  # s05 is ARCTIC's own; s03 is its hidden test
 OBJECTS_OF_A_KIND = 3
 BLURRED = {'target': 0.3, 'source': 0.1}
@@ -129,13 +129,13 @@ def make_sequence(recipe: Recipe, out: Path, sequence: str, device: str = 'cpu')
         (partial / str(view)).mkdir(parents=True)
     table = layout.empty_visibility(recipe.frames, len(recipe.views))
     for shot in scene.shots(cameras, recipe.views):
-        path = partial / str(shot.view) / f'{shot.frame + offset:05d}.jpg'
+        path = partial / str(shot.view) / f'{layout.image_number(shot.frame):05d}.jpg'
         path.write_bytes(cv2.imencode('.jpg', shot.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
         for side in SIDES:
             place = shot.frame, recipe.views.index(shot.view)
             table[side][place], table[f'{side}_inside'][place] = shot.visible[side], shot.inside[side]
-    layout.write_raw(out, sequence, person, world, _hands(recipe.body_models))
-    layout.write_visibility(out, sequence, list(recipe.views), table)
+    layout.write_raw(out, sequence, person, world, offset, _hands(recipe.body_models))
+    layout.write_visibility(out, sequence, list(recipe.views), table, offset)
     partial.rename(folder)
     return recipe.frames * len(recipe.views)
 
