@@ -93,7 +93,8 @@ class AdaptedExpert(BaseModel):
         batch norm would go on counting)."""
         super().train(mode)
         if self.trainable is not None:
-            keep_frozen_in_eval(self)
+            for part in self.children():  # not self: where nothing learns it would ask this method again
+                keep_frozen_in_eval(part)
         return self
 
     # ---- the road -----------------------------------------------------------------------------------------------------------
