@@ -4,6 +4,8 @@ Every draw has its own stream of random numbers, named by seed, subject and sequ
 there are, on the order they finish in, or on where a killed run stopped.
 """
 import concurrent.futures
+import contextlib
+import fcntl
 import functools
 import json
 import multiprocessing
@@ -90,15 +92,16 @@ def generate(recipe: Recipe, out: Path, workers: int = 1, progress: Callable = i
     require_open_body_models(recipe.body_models)
     out.mkdir(parents=True, exist_ok=True)
     _check_recipe(recipe, out)
-    for stale in (out / 'images').glob('*/.partial-*'):
-        shutil.rmtree(stale)
-    splits = recipe.split_sequences()
-    missing = [sequence for names in splits.values() for sequence in names if not is_done(out, sequence)]
-    work = functools.partial(make_sequence, recipe, out, device=device)
-    start = time.perf_counter()
-    images = sum(progress(_run(work, missing, workers), total=len(missing)))
-    seconds = time.perf_counter() - start
-    _write_meta(recipe, out, splits)
+    with _alone_in(out):
+        for stale in (out / 'images').glob('*/.partial-*'):
+            shutil.rmtree(stale)
+        splits = recipe.split_sequences()
+        missing = [sequence for names in splits.values() for sequence in names if not is_done(out, sequence)]
+        work = functools.partial(make_sequence, recipe, out, device=device)
+        start = time.perf_counter()
+        images = sum(progress(_run(work, missing, workers), total=len(missing)))
+        seconds = time.perf_counter() - start
+        _write_meta(recipe, out, splits)
     return dict(images=images, seconds=seconds, images_per_second=images / seconds if images else 0.0)
 
 
@@ -184,6 +187,17 @@ def _run(work: Callable, sequences: list[str], workers: int):
 def _start_worker() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+
+
+@contextlib.contextmanager
+def _alone_in(out: Path):
+    """One run at a time in a folder; the lock falls with its process."""
+    with open(out / 'meta' / RECIPE) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RuntimeError(f'{out} is being written by another run: wait for it, or give another folder.') from error
+        yield
 
 
 def _check_recipe(recipe: Recipe, out: Path) -> None:
