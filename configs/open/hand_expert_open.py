@@ -8,7 +8,7 @@ _base_ = ['../_base_/default_runtime.py']
 
 data_root = 'data/open/arctic_source'
 body_model_root = 'data/body_models/open'
-iterations = 12_000
+iterations = 7_000
 crop = dict(type='HandCrop', image_size=128)
 
 right_hand = dict(type='MANOLayer', model_path=f'{body_model_root}/mano', side='right')
@@ -17,7 +17,7 @@ left_hand = dict(type='MANOLayer', model_path=f'{body_model_root}/mano', side='l
 model = dict(
     type='HandExpert',
     backbone=dict(type='HaMeRViT', img_size=(128, 96), embed_dim=192, depth=6, num_heads=6, drop_path_rate=0.05),
-    head=dict(type='MANODecoderHead', context_dim=192, dim=192, depth=3, heads=6, head_dim=32, mlp_dim=384),
+    head=dict(type='MANODecoderHead', context_dim=192, dim=128, depth=3, heads=4, head_dim=32, mlp_dim=256),
     body_model=right_hand,
     losses=dict(
         keypoints_2d=dict(type='Keypoint2DLoss', weight=0.01),
@@ -56,4 +56,4 @@ optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4, 
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=300),
     dict(type='CosineAnnealingLR', eta_min=5e-6, by_epoch=False, begin=300, end=iterations)]
-custom_hooks = [dict(type='ThroughputHook')]
+custom_hooks = [dict(type='ThroughputHook'), dict(type='PredictionVisualizationHook', interval=1000)]

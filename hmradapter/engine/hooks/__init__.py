@@ -2,6 +2,8 @@
 from .adapter_checkpoint import AdapterCheckpointHook
 from .atomic_checkpoint import AtomicCheckpointHook
 from .frozen_params import FrozenParamsError, FrozenParamsHook
+from .prediction_pictures import PredictionVisualizationHook
 from .throughput import ThroughputHook
 
-__all__ = ['AdapterCheckpointHook', 'AtomicCheckpointHook', 'FrozenParamsError', 'FrozenParamsHook', 'ThroughputHook']
+__all__ = ['AdapterCheckpointHook', 'AtomicCheckpointHook', 'FrozenParamsError', 'FrozenParamsHook',
+           'PredictionVisualizationHook', 'ThroughputHook']
