@@ -18,7 +18,7 @@ _STRETCH = 0.985               # of the arm's length: a straight elbow would los
 
 @dataclass
 class ArmKit:
-    """upper (3,), fore (3,) rest bones from shoulder to elbow to wrist; hinge (3,) rest axis of the elbow; sign 1 left, -1 right."""
+    """upper, fore (3,) rest bones from shoulder to elbow to wrist; hinge (3,) rest axis of the elbow; sign 1 left, -1 right."""
     upper: np.ndarray
     fore: np.ndarray
     hinge: np.ndarray
@@ -57,7 +57,7 @@ def bend_wrist(kit: ArmKit, fore: np.ndarray, twist: np.ndarray, flex: np.ndarra
 
 
 def limit_hand(kit: ArmKit, fore: np.ndarray, hand: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The nearest hand rotations (N, 3, 3) that twist and wrist allow, the twist (N,), and by how much was moved (N,) radians."""
+    """The nearest rotations (N, 3, 3) that twist and wrist allow, the twist (N,), and how far each was moved (N,), radians."""
     axis = unit(kit.fore)
     wanted = fore.swapaxes(-1, -2) @ hand
     half = rotvecs(wanted)

@@ -41,7 +41,8 @@ def _draw_shape(image: np.ndarray, color: np.ndarray, rng) -> None:
     elif kind == 1:
         cv2.ellipse(image, (x, y), (w // 2 + 1, h // 2 + 1), float(rng.uniform(0, 180)), 0, 360, color, -1, cv2.LINE_AA)
     elif kind == 2:
-        cv2.line(image, (x, y), (int(rng.integers(width)), int(rng.integers(height))), color, int(rng.integers(1, 12)), cv2.LINE_AA)
+        end = int(rng.integers(width)), int(rng.integers(height))
+        cv2.line(image, (x, y), end, color, int(rng.integers(1, 12)), cv2.LINE_AA)
     else:  # a row of stripes: shelves, blinds
         step = int(rng.integers(6, 40))
         for k in range(y - h // 2, y + h // 2, step):

@@ -52,7 +52,8 @@ class Film:
         image[edge] = cv2.GaussianBlur(image, (3, 3), 0)[edge]  # as smooth as two more rays a pixel, for a tenth of their time
         return image, label
 
-    def expose_window(self, camera: Camera, light: Light, backdrop: np.ndarray, window: tuple[int, int, int, int]) -> np.ndarray:
+    def expose_window(self, camera: Camera, light: Light, backdrop: np.ndarray,
+                      window: tuple[int, int, int, int]) -> np.ndarray:
         """Image of the window (x0, y0, x1, y1) alone, every pixel once."""
         x0, y0, x1, y1 = window
         rows, columns = (a.ravel() for a in np.mgrid[y0:y1, x0:x1])

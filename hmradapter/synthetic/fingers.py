@@ -1,7 +1,7 @@
 """How fingers bend: anatomical limits, free gestures, and closing on an object until they touch it.
 
-A finger pose is a vector of 21 numbers per hand, radians: bend (5, 3) of knuckle, middle and end joint, spread (5,), and how far
-the thumb opposes. Fingers in MANO's order: index, middle, pinky, ring, thumb. Hand frame: SMPL-X's rest frame, wrist at 0.
+A finger pose is a vector of 21 numbers per hand, radians: bend (5, 3) of knuckle, middle and end joint, spread (5,), and how
+far the thumb opposes. Fingers in MANO's order: index, middle, pinky, ring, thumb. Hand frame: SMPL-X's rest frame, wrist at 0.
 """
 from dataclasses import dataclass
 
@@ -74,7 +74,7 @@ def finger_turns(kit: FingerKit, pose: np.ndarray) -> np.ndarray:
 
 
 def finger_points(kit: FingerKit, pose: np.ndarray) -> np.ndarray:
-    """Where bones are: (N, 5, 6, 3) for poses (N, 21): middle of bone 1, joint 2, middle, joint 3, middle, tip, from the wrist."""
+    """Points of bones (N, 5, 6, 3) from the wrist, poses (N, 21): middle of bone 1, joint 2, middle, joint 3, middle, tip."""
     local = finger_turns(kit, pose).reshape(-1, 5, 3, 3, 3)
     turn, at, out = np.eye(3), kit.chain[:, 0], []
     for k in range(3):

@@ -56,6 +56,6 @@ def _surface_points(thing: HandheldObject, articulation: float, count: int, rng)
     for _ in range(24):
         points = points - direction * thing.distance(points, articulation)[:, None]
     step = 5e-4 * np.eye(3)
-    slope = np.stack([thing.distance(points + s, articulation) - thing.distance(points - s, articulation) for s in step], axis=-1)
+    slope = np.stack([thing.distance(points + s, articulation) - thing.distance(points - s, articulation) for s in step], -1)
     hit = (np.abs(thing.distance(points, articulation)) < 1e-3) & (np.linalg.norm(slope, axis=1) > 5e-4)
     return points[hit], unit(slope[hit])

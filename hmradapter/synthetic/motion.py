@@ -2,6 +2,7 @@
 
 Stage frame: metres, y up, the person at the origin faces +z; `arctic` turns it into the world. T frames.
 """
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -173,8 +174,10 @@ class _Body:
 
     def _set_arm(self, side: str, upper, fore, twist, hand) -> None:
         collar = self._world(f'{side}_collar')
-        for joint, turn in zip(('shoulder', 'elbow', 'wrist'), arm_locals(self.arms[side], collar, upper, fore, twist, hand)):
-            self._set(f'{side}_{joint}', turn)
+        shoulder, elbow, wrist = arm_locals(self.arms[side], collar, upper, fore, twist, hand)
+        self._set(f'{side}_shoulder', shoulder)
+        self._set(f'{side}_elbow', elbow)
+        self._set(f'{side}_wrist', wrist)
 
     def _set(self, joint: str, turn: np.ndarray) -> None:
         self.local[:, JOINT_NAMES.index(joint)] = turn
@@ -197,7 +200,7 @@ class _Body:
         """Position (T, 3) of a joint in the stage frame."""
         chain, rest = self._chain(joint), self.person.joints
         turn, place = np.eye(3), rest[0] + self.transl
-        for parent, child in zip(chain, chain[1:]):
+        for parent, child in itertools.pairwise(chain):
             turn = turn @ self.local[:, parent]
             place = place + turn @ (rest[child] - rest[parent])
         return place

@@ -12,8 +12,8 @@ KINDS = ('box', 'can', 'mug', 'phone', 'notebook', 'bottle', 'ball', 'tool')
 
 @dataclass
 class Solid:
-    """A primitive: kind 'box' (size = half extents), 'cylinder' (radius, half height, axis y), 'ball' (radius,) or 'ring' (torus
-    about z: radius, tube radius); centre (3,) in the object's frame; part 0 turns with the articulation, part 1 does not."""
+    """A primitive: kind 'box' (size = half extents), 'cylinder' (radius, half height, axis y), 'ball' (radius,) or 'ring'
+    (torus about z: radius, tube radius); centre (3,) in the object's frame; part 0 turns with the articulation, 1 does not."""
     kind: str
     size: tuple
     centre: tuple = (0.0, 0.0, 0.0)
@@ -68,14 +68,15 @@ def make_object(kind: str, rng: np.random.Generator) -> HandheldObject:
     if kind not in KINDS:
         raise ValueError(f'object {kind!r} is unknown: choose from {KINDS}.')
     solids, hinge = _SOLIDS[kind](rng)
-    meshes = [_mesh_of(solid, hollow=kind == 'mug') for solid in solids]
-    offsets = np.cumsum([0, *(len(v) for v, _ in meshes)])
-    vertices = np.concatenate([v + np.array(s.centre) for (v, _), s in zip(meshes, solids)])
-    faces = np.concatenate([f + o for (_, f), o in zip(meshes, offsets)])
-    part = np.concatenate([np.full(len(v), s.part) for (v, _), s in zip(meshes, solids)])
-    first = np.arange(len(solids)) % 2  # every other solid gets the second material
-    looks = np.concatenate([np.full(len(f), look) for (_, f), look in zip(meshes, first)])
-    return HandheldObject(kind, vertices, faces, part, looks, solids, hinge)
+    vertices, faces, part, looks = [], [], [], []
+    for number, solid in enumerate(solids):
+        points, triangles = _mesh_of(solid, hollow=kind == 'mug')
+        faces.append(triangles + sum(map(len, vertices)))
+        vertices.append(points + np.array(solid.centre))
+        part.append(np.full(len(points), solid.part))
+        looks.append(np.full(len(triangles), number % 2))  # every other solid gets the second material
+    joined = (np.concatenate(arrays) for arrays in (vertices, faces, part, looks))
+    return HandheldObject(kind, *joined, solids, hinge)
 
 
 def _box(rng):
@@ -137,7 +138,8 @@ def _mesh_of(solid: Solid, hollow: bool) -> tuple[np.ndarray, np.ndarray]:
     r, h = solid.size
     if hollow:  # a mug: outer wall, rim, inner wall, floor
         inner, floor = r - 0.004, -h + 0.006
-        profile = [(0, -h), (r, -h), (r, -h), (r, h), (r, h), (inner, h), (inner, h), (inner, floor), (inner, floor), (0, floor)]
+        profile = [(0, -h), (r, -h), (r, -h), (r, h), (r, h), (inner, h), (inner, h), (inner, floor), (inner, floor),
+                   (0, floor)]
     else:
         profile = [(0, -h), (r, -h), (r, -h), (r, h), (r, h), (0, h)]
     return _lathe(np.array(profile, float))

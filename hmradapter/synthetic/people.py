@@ -25,8 +25,8 @@ _HAIR_TONES = np.array([(28, 22, 20), (60, 40, 28), (110, 78, 48), (176, 142, 92
 
 @dataclass
 class Person:
-    """layer: SMPL-X of `gender` with the template (V, 3) metres of this shape; mano_betas (10,) of its hands; joints (55, 3); tips
-    {side: (5, 3)} in the order of FINGERS; faces (F, 3); hand_weight {side: (V,)} skinning weight on that hand.
+    """layer: SMPL-X of `gender` with the template (V, 3) metres of this shape; mano_betas (10,) of its hands; joints (55, 3);
+    tips {side: (5, 3)} in the order of FINGERS; faces (F, 3); hand_weight {side: (V,)} skinning weight on that hand.
     Looks: part (F,) into PARTS, material (F,) into materials, albedo (V, 3) linear RGB, crease (V,), padding (V,) metres."""
     name: str
     gender: str
@@ -98,7 +98,7 @@ def _materials(rng: np.random.Generator) -> list[Material]:
 
 def _zones(template, joints, weights, hand_weight, rng) -> np.ndarray:
     """(V,) material of each vertex."""
-    at = dict(zip(JOINT_NAMES, joints))
+    at = dict(zip(JOINT_NAMES, joints, strict=True))
     owner = np.array(JOINT_NAMES)[weights.argmax(axis=1)]
     x, y, z = template.T
     zone = np.full(len(template), SKIN)
@@ -116,7 +116,9 @@ def _zones(template, joints, weights, hand_weight, rng) -> np.ndarray:
     head = np.isin(owner, ('head', 'jaw', 'neck'))
     hairline, nape = eyes[1] + rng.uniform(0.055, 0.075), at['jaw'][1] - rng.uniform(0.0, 0.05)
     temple = at['jaw'][2] - 0.005
-    zone[head & ((y > hairline - 0.25 * (eyes[2] - z)) | ((z < temple - 0.012) & (y > nape) & (z < at['head'][2] + 0.03)))] = HAIR
+    crown = y > hairline - 0.25 * (eyes[2] - z)
+    back = (z < temple - 0.012) & (y > nape) & (z < at['head'][2] + 0.03)
+    zone[head & (crown | back)] = HAIR
     zone[np.isin(owner, ('left_eye_smplhf', 'right_eye_smplhf'))] = EYE
     for side in SIDES:
         zone[hand_weight[side] >= 0.4] = HAND
@@ -148,7 +150,7 @@ def _finger_coordinate(template, joints, tips, weights) -> np.ndarray:
 
 def _paint(template, joints, tips, faces, zone, crease, rng) -> np.ndarray:
     """(V, 3) linear RGB."""
-    at = dict(zip(JOINT_NAMES, joints))
+    at = dict(zip(JOINT_NAMES, joints, strict=True))
     normals = vertex_normals(template, faces)
     tone = rng.uniform(0, len(_SKIN_TONES) - 1)
     skin = to_linear([np.interp(tone, range(len(_SKIN_TONES)), channel) for channel in _SKIN_TONES.T])
@@ -169,7 +171,8 @@ def _paint(template, joints, tips, faces, zone, crease, rng) -> np.ndarray:
     albedo[zone == EYE] = 0.8
     for side in SIDES:
         pupil = at[f'{side}_eye_smplhf'] + (0, 0, 0.012)
-        albedo[(zone == EYE) & (np.linalg.norm((template - pupil) * (1, 1, 0.3), axis=1) < 0.0065)] = to_linear((0.2, 0.14, 0.1))
+        iris = (zone == EYE) & (np.linalg.norm((template - pupil) * (1, 1, 0.3), axis=1) < 0.0065)
+        albedo[iris] = to_linear((0.2, 0.14, 0.1))
     return albedo
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from hmradapter.body_models.smplx_layer import POSE_PARTS
 from hmradapter.synthetic.backdrop import make_backdrop, make_light
 from hmradapter.synthetic.cameras import Camera
 from hmradapter.synthetic.film import Film, blend_window, develop, window_around
@@ -54,10 +55,8 @@ def put_in_world(person: Person, motion: Motion) -> WorldMotion:
     rotations = motion.rotations.copy()
     rotations[:, 0] = WORLD_FROM_STAGE @ rotations[:, 0]
     transl = (pelvis + motion.transl) @ WORLD_FROM_STAGE.T + WORLD_ORIGIN - pelvis
-    turns = torch.from_numpy(rotations.astype(np.float32))
-    body = person.layer(global_orient=turns[:, :1], body_pose=turns[:, 1:22], jaw_pose=turns[:, 22:23], leye_pose=turns[:, 23:24],
-                        reye_pose=turns[:, 24:25], left_hand_pose=turns[:, 25:40], right_hand_pose=turns[:, 40:55],
-                        transl=torch.from_numpy(transl.astype(np.float32)))
+    parts = torch.from_numpy(rotations.astype(np.float32)).split(tuple(POSE_PARTS.values()), dim=1)
+    body = person.layer(**dict(zip(POSE_PARTS, parts, strict=True)), transl=torch.from_numpy(transl.astype(np.float32)))
     wrists = {side: body.joints[:, joint].numpy() for side, joint in (('left', 20), ('right', 21))}
     world = WorldMotion(rotations, transl, body.vertices.numpy(), wrists)
     if motion.object_rotation is not None:

@@ -42,7 +42,7 @@ class Light:
 
 @dataclass
 class Samples:
-    """What was seen at N image points: color (N, 3) linear RGB; face (N,) int32, -1 at a miss; depth (N,) metres, 0 at a miss."""
+    """What N image points see: color (N, 3) linear RGB; face (N,) int32, -1 at a miss; depth (N,) metres, 0 at a miss."""
     color: np.ndarray
     face: np.ndarray
     depth: np.ndarray
@@ -109,7 +109,8 @@ class ShadedMesh:
         view.origin = wp.vec3(*(-rotation.T @ translation).tolist())
         view.rays = wp.mat33((rotation.T @ pixel_rays(K)).astype(np.float32))
         view.to_light = wp.vec3(*np.asarray(light.direction, float).tolist())
-        view.key, view.sky, view.ground = (wp.vec3(*np.asarray(c, float).tolist()) for c in (light.key, light.sky, light.ground))
+        for name in ('key', 'sky', 'ground'):
+            setattr(view, name, wp.vec3(*np.asarray(getattr(light, name), float).tolist()))
         count = len(points_px)
         color = wp.empty(count, dtype=wp.vec3, device=self.device)
         face = wp.empty(count, dtype=wp.int32, device=self.device)
@@ -143,7 +144,7 @@ def _vertex_normals(points: wp.array(dtype=wp.vec3), indices: wp.array(dtype=wp.
 def _patterned(kind: int, base: wp.vec3, second: wp.vec3, place: wp.vec3, period: float):
     """The material's colour at a place of the rest shape."""
     x, y, z = place[0] / period, place[1] / period, place[2] / period
-    share = float(0.0)
+    share = float(0.0)  # noqa: UP018 (a variable to warp, where 0.0 is a constant)
     if kind == 1 and y - wp.floor(y) < 0.45:
         share = 1.0
     if kind == 2:
@@ -190,10 +191,10 @@ def _shade(mesh: wp.uint64, s: _Surface, view: _View, points_px: wp.array(dtype=
             normal = wp.normalize(normal + bump * wp.vec3(coarse, fine, coarse - fine))
 
         facing = wp.dot(normal, view.to_light)
-        lit = float(0.0)
+        lit = float(0.0)  # noqa: UP018
         point = view.origin + ray * hit.t
         flat = -wp.sign(wp.dot(hit.normal, ray)) * hit.normal
-        if facing > 0.0 and wp.dot(flat, view.to_light) > -0.2:
+        if facing > 0.0 and wp.dot(flat, view.to_light) > -0.2:  # noqa: SIM102 (warp's `and` would cast the ray anyway)
             if not wp.mesh_query_ray_anyhit(mesh, point + flat * BIAS, view.to_light, SHADOW_REACH):
                 lit = facing
         up = 0.5 + 0.5 * normal[2]
