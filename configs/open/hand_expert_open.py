@@ -8,7 +8,7 @@ _base_ = ['../_base_/default_runtime.py']
 
 data_root = 'data/open/arctic_source'
 body_model_root = 'data/body_models/open'
-iterations = 7_000
+iterations = 5_000
 crop = dict(type='HandCrop', image_size=128)
 
 right_hand = dict(type='MANOLayer', model_path=f'{body_model_root}/mano', side='right')
@@ -49,7 +49,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='HandMeshMetric', protocol='open-p1-val', body_models=dict(right=right_hand, left=left_hand))
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=2000)
+train_cfg = dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=2500)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4, weight_decay=1e-2), clip_grad=dict(max_norm=1.0))
