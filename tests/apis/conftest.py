@@ -23,6 +23,10 @@ def weights(open_body_models, tmp_path_factory) -> SimpleNamespace:
     options = {'body_model_root': str(Path(open_body_models).resolve())}
     torch.manual_seed(0)
     expert = init_model(ROOT / 'configs' / 'open' / 'hand_expert_open.py', device='cpu', cfg_options=options)
+    with torch.no_grad():  # hands stand before the camera, as a trained network has them
+        expert.head.to_cam.weight.mul_(0.05)
+        expert.head.to_cam.bias.zero_()
+        expert.head.init_cam.copy_(torch.tensor([0.9, 0, 0]))
     write_safetensors(folder / 'expert.safetensors', {name: value.contiguous() for name, value in expert_state(expert).items()})
 
     from hmradapter.engine.config import load_config
