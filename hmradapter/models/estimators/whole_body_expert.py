@@ -1,0 +1,110 @@
+"""The whole-body expert: one crop of a person to SMPL-X parameters, with an adapter of the body's pose or without.
+B crops, V vertices. Everything is in the virtual camera of the crop (`geometry.body_frame`)."""
+import torch
+from torch import Tensor
+
+from hmradapter.geometry.mirror import mirror_axis_angle
+from hmradapter.geometry.rotations import axis_angle_to_rotmat, interleaved_rot6d_to_rotmat, rotmat_to_axis_angle
+from hmradapter.registry import MODELS
+from hmradapter.structures import HMRDataSample
+from hmradapter.structures.joints import POSE53_PARTS, WHOLE137_FROM_SMPLX144, WHOLE137_PARTS, WHOLE137_ROOTS
+
+from ..losses.whole_body import part_relative, whole_body_terms
+from .adapted_expert import AdaptedExpert
+
+SIDES = ('left', 'right')
+
+
+@MODELS.register_module()
+class WholeBodyExpert(AdaptedExpert):
+    """SMPLer-X's data flow (spec: crop, ViT with task tokens, head, SMPL-X) with an optional adapter. `body_model` is an SMPL-X
+    layer; it also knows the mean hands, without which there are no absolute finger rotations.
+
+    Crops are persons, (B, 3, 512, 384) RGB of 0..1, of which every second row and column is read.
+    """
+    default_preprocessor = dict(type='HMRDataPreprocessor', mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+    def regress(self, inputs: Tensor, data_samples: HMRDataSample | None = None) -> dict[str, Tensor]:
+        """Crops to SMPL-X parameters, joints and mesh."""
+        guidance = None
+        if self.adapter is not None and data_samples is not None and 'guidance' in data_samples:
+            guidance = dict(data_samples.guidance.items())
+        return self.decode(self.head(*self.extract(inputs), adapter=self.adapter, guidance=guidance))
+
+    def extract(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, 512, 384) to the feature map (B, C, 16, 12) and task tokens (B, 31, C)."""
+        self.prepare_frozen()
+        step = self.head.frame.crop_factor  # nearest-neighbour resize, as SMPLer-X; bilinear would be another input
+        inputs = inputs[..., ::step, ::step]
+        with self.without_gradient():
+            features, tokens = self.backbone(inputs.to(next(self.backbone.parameters()).dtype))
+            return features.float(), tokens.float()
+
+    def decode(self, raw: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Readouts of the head to what leaves the network:
+
+        global_orient (B, 1, 3, 3), body_pose (B, 21, 3, 3), left_hand_pose, right_hand_pose (B, 15, 3, 3) absolute, jaw_pose
+        (B, 1, 3, 3), betas, expression (B, 10), cam (B, 3) as read out, cam_t (B, 3) m; pose (B, 53, 3), SMPLer-X's own
+        axis-angle numbers, fingers without the mean hand; body_joints (B, 25, 3), hand_joints (B, 2, 20, 3) and keypoints_2d
+        (B, 137, 2) in cells; boxes (B, 3, 4) px of the encoder's crop, box_centers and box_sizes (B, 3, 2) cells;
+        vertices (B, V, 3) and keypoints_3d (B, 137, 3) m, to which cam_t is still to be added.
+        """
+        left6d, right6d = raw['hand6d'].unflatten(1, (-1, 6)).chunk(2)
+        body = torch.cat((raw['root6d'], raw['body6d'], raw['jaw6d']), dim=1).unflatten(1, (-1, 6))
+        body = interleaved_rot6d_to_rotmat(body)                                    # root, 21 of the body, jaw
+        left, right = (rotmat_to_axis_angle(interleaved_rot6d_to_rotmat(x)) for x in (left6d, right6d))
+        left = mirror_axis_angle(left)                                              # the network sees right hands only
+        aside = rotmat_to_axis_angle(body)
+        pred = dict(global_orient=body[:, :1], body_pose=body[:, 1:22], jaw_pose=body[:, 22:], betas=raw['betas'],
+                    expression=raw['expression'], cam=raw['cam'], cam_t=self.head.frame.cam_t_from_cam(raw['cam']),
+                    pose=torch.cat((aside[:, :22], left, right, aside[:, 22:]), dim=1), body_joints=raw['body_joints'],
+                    hand_joints=self._unmirrored_joints(raw['hand_joints']),
+                    **{name: raw[name] for name in ('boxes', 'box_centers', 'box_sizes')})
+        if self.body_model is not None:
+            pred.update(self._hands_and_mesh(pred, left, right))
+        return pred
+
+    def _unmirrored_joints(self, joints: Tensor) -> Tensor:
+        """(2 B, 20, 3) with B mirrored left hands first -> (B, 2, 20, 3), x of a left hand counted from its true left."""
+        left, right = joints.chunk(2)
+        last = self.head.frame.hand_map_size[2] - 1
+        left = torch.cat((last - left[..., :1], left[..., 1:]), dim=2)
+        return torch.stack((left, right), dim=1)
+
+    def _hands_and_mesh(self, pred: dict[str, Tensor], left: Tensor, right: Tensor) -> dict[str, Tensor]:
+        """What needs the body model: absolute fingers, mesh, joints and their projection."""
+        hands = {f'{side}_hand_pose': axis_angle_to_rotmat(residual + self._hand_mean(side))
+                 for side, residual in zip(SIDES, (left, right), strict=True)}
+        mesh = self.body_model(**{name: pred[name] for name in ('global_orient', 'body_pose', 'jaw_pose', 'betas', 'expression')},
+                               **hands)
+        joints = mesh.joints[:, WHOLE137_FROM_SMPLX144]
+        return dict(hands, vertices=mesh.vertices, keypoints_3d=joints,
+                    keypoints_2d=self.head.frame.project(joints + pred['cam_t'].unsqueeze(1)))
+
+    def _hand_mean(self, side: str) -> Tensor:
+        """Mean hand (15, 3), axis-angle."""
+        return getattr(self.body_model, f'{side}_hand_mean').unflatten(0, (-1, 3))
+
+    def loss(self, pred: dict[str, Tensor], batch: HMRDataSample) -> dict[str, Tensor]:
+        """Eq. 7 and 8 and SMPLer-X's further terms, by the names of `losses.whole_body_terms`: a weighted scalar each."""
+        with torch.no_grad():
+            targets = self.targets(batch.gt)
+        terms = whole_body_terms(pred, targets, self.head.frame)
+        return {f'loss_{name}': loss(*terms[name]()) for name, loss in self.losses.items()}
+
+    def targets(self, gt) -> dict[str, Tensor]:
+        """Labels as `whole_body_terms` takes them. The dataset's joints count as those of SMPL-X, as in SMPLer-X."""
+        rotations = {name: rotmat_to_axis_angle(gt.get(name)) for name in POSE53_PARTS}
+        for side in SIDES:
+            rotations[f'{side}_hand_pose'] = rotations[f'{side}_hand_pose'] - self._hand_mean(side)
+        joints, seen = gt.keypoints_3d[..., :3], (gt.keypoints_3d[..., 3] > 0).to(gt.keypoints_3d.dtype)
+        # nothing can be relative to a root that is not known
+        seen_from_root = torch.cat([seen[:, part] * seen[:, WHOLE137_ROOTS[name], None] for name, part in WHOLE137_PARTS.items()],
+                                   dim=1)
+        return dict(pose=torch.cat([rotations[name] for name in POSE53_PARTS], dim=1),
+                    pose_valid=gt.pose_valid.unsqueeze(2), betas=gt.betas, has_betas=gt.has_betas, expression=gt.expression,
+                    has_expression=gt.has_expression, has_depth=seen[:, 0],
+                    keypoints_3d=joints - joints[:, :1], keypoints_3d_valid=seen,
+                    part_keypoints_3d=part_relative(joints), part_keypoints_3d_valid=seen_from_root,
+                    heatmap_joints=gt.heatmap_joints[..., :3], heatmap_joints_seen=gt.heatmap_joints[..., 3],
+                    box_centers=gt.boxes[..., :2], box_sizes=gt.boxes[..., 2:], has_boxes=gt.has_boxes)
