@@ -1,12 +1,11 @@
-"""Package metadata. Tested versions stand in requirements/, lower bounds here; configs travel in the wheel as hmradapter.configs."""
+"""Package metadata. Tested versions stand in requirements/, lower bounds here. Configs travel as hmradapter.configs."""
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-CONFIG_PACKAGES = ['hmradapter.configs', *(f'hmradapter.configs.{path.relative_to(ROOT / "configs").as_posix().replace("/", ".")}'
-                                          for path in sorted((ROOT / 'configs').glob('**/')) if path != ROOT / 'configs'
-                                          and '__pycache__' not in path.parts)]
+CONFIG_FOLDERS = sorted({path.parent.relative_to(ROOT).parts for path in (ROOT / 'configs').rglob('*.py')})
+CONFIG_PACKAGES = ['.'.join(('hmradapter', *folder)) for folder in CONFIG_FOLDERS]
 version = {}
 exec((ROOT / 'hmradapter' / 'version.py').read_text(), version)
 
@@ -21,8 +20,8 @@ setup(
     packages=[*find_packages(include=['hmradapter', 'hmradapter.*']), *CONFIG_PACKAGES],
     package_dir={'hmradapter': 'hmradapter', 'hmradapter.configs': 'configs'},
     package_data={package: ['*.py'] for package in CONFIG_PACKAGES},
-    install_requires=['mmengine>=0.10.4', 'mmcv-lite>=2.1', 'torch>=2.4', 'numpy>=1.24', 'opencv-python-headless>=4.8', 'smplx>=0.1.28',
-                      'roma>=1.4', 'safetensors>=0.4', 'tensorboard>=2.12', 'tqdm>=4.60', 'trimesh>=4.0', 'warp-lang>=1.5'],
+    install_requires=['mmengine>=0.10.4', 'mmcv-lite>=2.1', 'torch>=2.4', 'numpy>=1.24', 'opencv-python-headless>=4.8',
+                      'smplx>=0.1.28', 'roma>=1.4', 'safetensors>=0.4', 'tensorboard>=2.12', 'tqdm>=4.60', 'trimesh>=4.0', 'warp-lang>=1.5'],
     extras_require=dict(open_world=['anny>=0.6'], optional=['mmcv>=2.1', 'xtcocotools>=1.14'],
                         tests=['pytest>=8', 'pytest-xdist>=3', 'hypothesis>=6', 'setuptools>=70']),
 )

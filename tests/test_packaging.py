@@ -8,8 +8,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_wheel_imports_and_carries_the_configs(tmp_path):
-    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', tmp_path, ROOT], check=True,
-                   capture_output=True)
+    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation', '-w', tmp_path, ROOT],
+                   check=True, capture_output=True)
     wheel, = tmp_path.glob('hmradapter-*.whl')
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / 'site')

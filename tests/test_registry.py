@@ -2,7 +2,6 @@
 import subprocess
 import sys
 
-
 NAMES = dict(MODELS='HandExpert', BACKBONES='HaMeRViT', HEADS='MANODecoderHead', ADAPTERS='HandAdapter', LOSSES='HandPoseLoss',
              BODY_MODELS='MANOLayer', DATASETS='ArcticDataset', TRANSFORMS='HandCrop', METRICS='HandMeshMetric',
              HOOKS='FrozenParamsHook', FUNCTIONS='hmr_collate', DATA_SAMPLERS='ResumableInfiniteSampler')
@@ -10,5 +9,6 @@ NAMES = dict(MODELS='HandExpert', BACKBONES='HaMeRViT', HEADS='MANODecoderHead',
 
 def test_registries_import_their_rooms_on_first_use():
     code = (f'from hmradapter import registry\nfor name, part in {NAMES!r}.items():\n'
-            '    found = getattr(registry, name)\n    assert found.scope == "hmradapter" and found.get(part) is not None, (name, part)')
+            '    found = getattr(registry, name)\n'
+            '    assert found.scope == "hmradapter" and found.get(part) is not None, (name, part)')
     subprocess.run([sys.executable, '-c', code], check=True)

@@ -18,7 +18,7 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='RandomHandAugmentation', scale=0.2, degrees=30, turn_probability=0.6, shift=0.05),
-    dict(type='HandCrop', image_size=128),
+    dict(type='HandCrop', image_size=128, rescale_factor=1.3),
     dict(type='ColorJitter', amount=0.2),
     dict(type='GuidanceNoise', degrees=5.0, dropout=0.1),  # so that a photo without a body still works
     dict(type='PackHandInputs')]

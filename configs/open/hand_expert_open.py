@@ -9,7 +9,7 @@ _base_ = ['../_base_/default_runtime.py']
 data_root = 'data/open/arctic_source'
 body_model_root = 'data/body_models/open'
 iterations = 5_000
-crop = dict(type='HandCrop', image_size=128)
+crop = dict(type='HandCrop', image_size=128, rescale_factor=1.3)  # HaMeR's 2 leaves a hand few of the 48 patches
 
 right_hand = dict(type='MANOLayer', model_path=f'{body_model_root}/mano', side='right')
 left_hand = dict(type='MANOLayer', model_path=f'{body_model_root}/mano', side='left')
@@ -23,7 +23,7 @@ model = dict(
         keypoints_2d=dict(type='Keypoint2DLoss', weight=0.01),
         keypoints_3d=dict(type='Keypoint3DLoss', weight=0.05),
         vertices=dict(type='VertexLoss', weight=0.0014),
-        hand_pose=dict(type='HandPoseLoss', weight=0.01),
+        hand_pose=dict(type='HandPoseLoss', weight=0.05),
         betas=dict(type='BetasLoss', weight=0.0005)),
     expert=None,
     trainable=None,
@@ -52,7 +52,8 @@ test_evaluator = val_evaluator
 train_cfg = dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=2500)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4, weight_decay=1e-2), clip_grad=dict(max_norm=1.0))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=8e-4, weight_decay=1e-2),
+                     clip_grad=dict(max_norm=1.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=300),
     dict(type='CosineAnnealingLR', eta_min=5e-6, by_epoch=False, begin=300, end=iterations)]

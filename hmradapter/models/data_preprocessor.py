@@ -1,5 +1,5 @@
 """Crops to network input: on the device, in one go."""
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseDataPreprocessor

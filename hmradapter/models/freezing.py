@@ -1,6 +1,6 @@
 """What learns and what does not, and the proof of it."""
 import hashlib
-from typing import Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn

@@ -23,14 +23,14 @@ def model(open_body_models):
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        return HandExpert(backbone=BACKBONE, head=HEAD, body_model=dict(type='MANOLayer', model_path=str(open_body_models / 'mano')),
-                          adapter=dict(type='HandAdapter'), trainable=['adapter'], frozen_dtype='fp32').eval()
+        body_model = dict(type='MANOLayer', model_path=str(open_body_models / 'mano'))
+        return HandExpert(backbone=BACKBONE, head=HEAD, body_model=body_model, adapter=dict(type='HandAdapter'), trainable=['adapter'], frozen_dtype='fp32').eval()
 
 
 def scene(width=120, height=90, seed=0):
     rng = np.random.default_rng(seed)
-    return dict(img=rng.integers(0, 256, (height, width, 3), dtype=np.uint8), img_size=np.float32([width, height]), hand='right',
-                box_center=np.float32([50, 40]), box_wh=np.float32([30, 22]), focal=np.float32([100, 100]),
+    return dict(img=rng.integers(0, 256, (height, width, 3), dtype=np.uint8), img_size=np.float32([width, height]),
+                hand='right', box_center=np.float32([50, 40]), box_wh=np.float32([30, 22]), focal=np.float32([100, 100]),
                 princpt=np.float32([60, 45]), has_body_pose=np.float32(1), key='scene', sample_idx=0,
                 body_pose=axis_angle_to_rotmat(torch.from_numpy(rng.normal(size=(22, 3)).astype(np.float32))))
 
@@ -39,7 +39,8 @@ def mirrored(results):
     """The same scene in a mirror: the picture, the box, the body; the right hand becomes a left one."""
     results = copy.deepcopy(results)
     width = results['img'].shape[1]
-    results.update(img=np.ascontiguousarray(results['img'][:, ::-1]), hand='left', body_pose=mirror_body_pose(results['body_pose']))
+    results.update(img=np.ascontiguousarray(results['img'][:, ::-1]), hand='left',
+                   body_pose=mirror_body_pose(results['body_pose']))
     results['box_center'][0] = width - 1 - results['box_center'][0]
     return results
 

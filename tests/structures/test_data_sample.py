@@ -7,7 +7,8 @@ from hmradapter.structures import HMRDataSample, hmr_collate, stack_samples
 
 
 def sample(index, **gt):
-    return HMRDataSample(metainfo=dict(key=f'k{index}', sample_idx=index), crop=BaseDataElement(box_size=torch.tensor(float(index))),
+    return HMRDataSample(metainfo=dict(key=f'k{index}', sample_idx=index),
+                         crop=BaseDataElement(box_size=torch.tensor(float(index))),
                          gt=BaseDataElement(betas=torch.full((10,), float(index)), **gt))
 
 

@@ -37,8 +37,8 @@ class GuidanceBlock(nn.Module):
 class HandAdapter(nn.Module):
     """Decoupled self- and cross-attention to the arm's pose, one block beside each decoder layer (eq. 3).
 
-    The paper leaves open how SA' joins the residual stream; here Q' comes from tokens + SA'(norm(tokens)), as the expert's own
-    query does, and CA' is added to CA in one step (docs/paper.md). At HaMeR's size 26,759,936 parameters learn, and with
+    The paper leaves open how SA' joins the residual stream; here Q' comes from tokens + SA'(norm(tokens)), as the expert's
+    own query does, and CA' is added to CA in one step (docs/paper.md). At HaMeR's size 26,759,936 parameters learn, and with
     `own_norms` 26,784,512.
 
     Args:
@@ -51,7 +51,8 @@ class HandAdapter(nn.Module):
     """
 
     def __init__(self, joints: str = 'arm', own_norms: bool = False, joint_embedding: bool = False, zero_gate: bool = False,
-                 scale: float = 1.0, dim: int = 1024, context_dim: int = 1280, depth: int = 6, heads: int = 8, head_dim: int = 64):
+                 scale: float = 1.0, dim: int = 1024, context_dim: int = 1280, depth: int = 6, heads: int = 8,
+                 head_dim: int = 64):
         super().__init__()
         if joints not in GUIDANCE_JOINTS:
             raise ValueError(f'joints is {joints!r}; it must be one of {sorted(GUIDANCE_JOINTS)}.')
@@ -59,7 +60,8 @@ class HandAdapter(nn.Module):
         self.scale = scale
         self.project = nn.Linear(6, context_dim)
         self.joint_embedding = nn.Parameter(torch.zeros(len(self.joints), context_dim)) if joint_embedding else None
-        self.blocks = nn.ModuleList(GuidanceBlock(dim, context_dim, heads, head_dim, own_norms, zero_gate) for _ in range(depth))
+        self.blocks = nn.ModuleList(GuidanceBlock(dim, context_dim, heads, head_dim, own_norms, zero_gate)
+                                    for _ in range(depth))
 
     def encode(self, body_pose: Tensor, has_body_pose: Tensor) -> Tensor:
         """body_pose (B, 22, 3, 3), root in the camera frame, and its flag (B,) to guidance tokens (B, J, C).
