@@ -8,7 +8,9 @@ NAMES = dict(MODELS='HandExpert', BACKBONES='HaMeRViT', HEADS='MANODecoderHead',
 
 
 def test_registries_import_their_rooms_on_first_use():
-    code = (f'from hmradapter import registry\nfor name, part in {NAMES!r}.items():\n'
-            '    found = getattr(registry, name)\n'
-            '    assert found.scope == "hmradapter" and found.get(part) is not None, (name, part)')
+    code = f'''if True:
+        from hmradapter import registry
+        for name, part in {NAMES!r}.items():
+            found = getattr(registry, name)
+            assert found.scope == "hmradapter" and found.get(part) is not None, (name, part)'''
     subprocess.run([sys.executable, '-c', code], check=True)

@@ -24,7 +24,8 @@ def model(open_body_models):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         body_model = dict(type='MANOLayer', model_path=str(open_body_models / 'mano'))
-        return HandExpert(backbone=BACKBONE, head=HEAD, body_model=body_model, adapter=dict(type='HandAdapter'), trainable=['adapter'], frozen_dtype='fp32').eval()
+        return HandExpert(backbone=BACKBONE, head=HEAD, body_model=body_model, adapter=dict(type='HandAdapter'),
+                          trainable=['adapter'], frozen_dtype='fp32').eval()
 
 
 def scene(width=120, height=90, seed=0):
