@@ -93,6 +93,7 @@ def close_fingers(kit: FingerKit, distance, rng: np.random.Generator) -> np.ndar
     oppose = rng.uniform(0.35, 1.0) * OPPOSE[1]
     end = _FULL * rng.uniform(0.75, 1.0, (5, 1))
     bend = -0.12 * end
+    oppose = _free_thumb(kit, distance, bend, spread, oppose)
     for first in range(3):
         steps = np.linspace(0, 1, _STEPS)[:, None, None]
         tried = bend + steps * (np.arange(3) >= first) * (end - bend)
@@ -101,6 +102,14 @@ def close_fingers(kit: FingerKit, distance, rng: np.random.Generator) -> np.ndar
         last_free = np.where(touching.any(axis=0), np.maximum(touching.argmax(axis=0) - 1, 0), _STEPS - 1)
         bend = tried[last_free, np.arange(5)]
     return limited(pack(bend, spread, oppose))
+
+
+def _free_thumb(kit: FingerKit, distance, bend: np.ndarray, spread: np.ndarray, oppose: float) -> float:
+    """How far the thumb may oppose, up to `oppose`, before it closes: else it would start inside what is held."""
+    tried = np.linspace(oppose, OPPOSE[0], _STEPS)
+    poses = pack(np.tile(bend, (_STEPS, 1, 1)), np.tile(spread, (_STEPS, 1)), tried)
+    gap = distance(finger_points(kit, poses))[:, 4].min(axis=1)
+    return tried[(gap >= _FLESH).argmax() if (gap >= _FLESH).any() else gap.argmax()]
 
 
 def open_hand(rng: np.random.Generator) -> np.ndarray:

@@ -31,7 +31,7 @@ from hmradapter.synthetic.scene import WORLD_FROM_STAGE, WORLD_ORIGIN, Scene, pu
 
 DOMAINS = ('target', 'source')
 RECIPE = 'open_world.json'   # below meta/: the arguments that made a folder
-VERSION = 2                  # of what the same arguments give
+VERSION = 3                  # of what the same arguments give
 SUBJECTS_HELD_OUT = ('s05', 's11', 's12', 's13', 's14', 's15', 's16', 's17')  # s05 is ARCTIC's own; s03 is its hidden test
 OBJECTS_OF_A_KIND = 3
 BLURRED = {'target': 0.3, 'source': 0.1}
@@ -86,8 +86,9 @@ class Recipe:
         return np.random.default_rng([self.seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
-def generate(recipe: Recipe, out: Path, workers: int = 1, progress: Callable = iter, device: str = 'cpu') -> dict[str, float]:
-    """Make what is missing below `out`. progress wraps the iterator over sequences (e.g. tqdm; it is given `total`).
+def generate(recipe: Recipe, out: Path, workers: int = 1, progress: Callable | None = None,
+             device: str = 'cpu') -> dict[str, float]:
+    """Make what is missing below `out`. progress(results, total) may wrap the iterator over sequences, e.g. in tqdm.
     Returns images, seconds and images_per_second of this run (0 images where all was there)."""
     require_open_body_models(recipe.body_models)
     out.mkdir(parents=True, exist_ok=True)
@@ -99,7 +100,8 @@ def generate(recipe: Recipe, out: Path, workers: int = 1, progress: Callable = i
         missing = [sequence for names in splits.values() for sequence in names if not is_done(out, sequence)]
         work = functools.partial(make_sequence, recipe, out, device=device)
         start = time.perf_counter()
-        images = sum(progress(_run(work, missing, workers), total=len(missing)))
+        results = _run(work, missing, workers)
+        images = sum(progress(results, len(missing)) if progress else results)
         seconds = time.perf_counter() - start
         _write_meta(recipe, out, splits)
     return dict(images=images, seconds=seconds, images_per_second=images / seconds if images else 0.0)
