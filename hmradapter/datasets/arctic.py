@@ -40,6 +40,7 @@ EDGE_FRAMES = 10        # images left out at either end of a sequence
 MAX_WRIST_GAP = 0.10    # metres between SMPL-X's and MANO's wrist; fits agree to about 1 cm
 SMPLX_WRISTS = dict(left=20, right=21)
 IMAGE_THREADS = 8
+SAMPLED_BYTES = 1 << 16
 
 
 @DATASETS.register_module()
@@ -77,7 +78,7 @@ class ArcticDataset(HandDataset):
         self.body_model_root, self.verify_images = Path(body_model_root), verify_images
         self.prepared_dir = Path(prepared_dir) if prepared_dir else Path(data_root) / 'prepared'
         super().__init__(data_root, pipeline, hands, guidance, test_mode, indices, lazy_init,
-                         metainfo=dict(dataset='arctic', protocol=protocol, split=split))
+                         metainfo=dict(dataset='arctic', protocol=protocol, split=split, views=self.views, stride=self.stride))
 
     def prepare(self) -> PreparedStore:
         files = ArcticFiles(self.image_root, self.protocol)
@@ -193,7 +194,8 @@ class ArcticConverter:
         rot, pose, trans, shape = (params[name][rows] for name in ('rot', 'pose', 'trans', 'shape'))
         pose = pose.unflatten(-1, (15, 3))
         boxed = set_hand(part.records, side, pose, rot, trans, shape, root[rows], points[rows], view).numpy()
-        finite = points.flatten(1).isfinite().all(1).numpy()[rows]
+        finite = torch.stack([value.float().flatten(1).isfinite().all(1) for value in (points, *params.values())]).all(0)
+        finite = finite.numpy()[rows]
         for i in np.flatnonzero(~boxed):
             part.lacks(f'{side}_hand_outside_image' if finite[i] else f'{side}_hand_not_finite', part.keys[i])
         return points[:, 0]
@@ -211,7 +213,7 @@ class ArcticConverter:
             return
         params = {name: torch.from_numpy(value[frames]) for name, value in body.items()}
         points, root = self.bodies.pose_body(subject, params)
-        finite = points.flatten(1).isfinite().all(1)
+        finite = torch.stack([value.float().flatten(1).isfinite().all(1) for value in (points, *params.values())]).all(0)
         gaps = torch.stack([(points[:, joint] - wrists[side]).norm(dim=-1) for side, joint in SMPLX_WRISTS.items()])
         near = ~(gaps > MAX_WRIST_GAP).any(0)  # NaN of a hand that is not finite says nothing about the body
         for i, row in enumerate(rows):
@@ -224,13 +226,20 @@ class ArcticConverter:
 
 
 def _fingerprint(files: ArcticFiles, sequences: Sequence[str], subjects: Sequence[str]) -> dict:
-    """What the records depend on: small files by hash, sequences by size (a new size means new content)."""
+    """What the records depend on: small files by their hash, sequences by size and three samples of their bytes."""
     small = [files.misc_path, files.split_path, *(files.template_path(subject) for subject in subjects)]
-    sizes = hashlib.sha256()
+    digest = hashlib.sha256()
     for sequence in sequences:
         for path in (files.mano_path(sequence), files.smplx_path(sequence), files.visibility_path(sequence)):
-            sizes.update(f'{path.relative_to(files.root)} {path.stat().st_size if path.exists() else None}\n'.encode())
-    return dict(release='arctic_data/data', sequences=len(sequences), raw_seqs=sizes.hexdigest(),
+            digest.update(path.relative_to(files.root).as_posix().encode())
+            if path.exists():
+                with open(path, 'rb') as file:
+                    size = file.seek(0, 2)
+                    digest.update(str(size).encode())
+                    for start in (0, size // 2, max(0, size - SAMPLED_BYTES)):
+                        file.seek(start)
+                        digest.update(file.read(SAMPLED_BYTES))
+    return dict(release='arctic_data/data', sequences=len(sequences), raw_seqs=digest.hexdigest(),
                 **{path.relative_to(files.root).as_posix(): sha256_file(path) for path in small if path.exists()})
 
 

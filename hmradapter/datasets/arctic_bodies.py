@@ -42,7 +42,7 @@ class ArcticBodies:
 
     def templates(self) -> np.ndarray:
         """(S, V, 3) rest shapes of the subjects, metres."""
-        return np.stack([self.files.template(subject) for subject in self.subjects])
+        return np.stack([self._template(subject) for subject in self.subjects])
 
     def hand_mean(self, side: str) -> Tensor:
         """(45,) what residual finger poses are relative to, float64."""
@@ -73,4 +73,12 @@ class ArcticBodies:
         return MANOLayer(self.root / 'mano', side=side)
 
     def _body_layer(self, subject: str) -> SMPLXLayer:
-        return self._gendered(self.files.subject(subject)['gender']).with_template(self.files.template(subject))
+        return self._gendered(self.files.subject(subject)['gender']).with_template(self._template(subject))
+
+    def _template(self, subject: str) -> np.ndarray:
+        template, layer = self.files.template(subject), self._gendered(self.files.subject(subject)['gender'])
+        if template.shape != layer.v_template.shape:
+            raise ValueError(f'{self.files.template_path(subject)} has {len(template)} vertices, {layer.path} has '
+                             f'{len(layer.v_template)}: the release and the body model do not belong together (rendered data '
+                             'goes with the open model, ARCTIC with the licensed one).')
+        return template

@@ -17,6 +17,7 @@ from hmradapter.fileio import DamagedFileError, load_npz, load_object_npy
 
 SITE = 'https://arctic.is.tue.mpg.de (register, then follow github.com/zc-alexfan/arctic, docs/data)'
 VIEWS = tuple(range(1, 9))
+MAX_METRES = 3.0  # of a template from its origin: millimetres are seen at once
 MANO_SHAPES = dict(rot=(3,), pose=(45,), trans=(3,))
 SMPLX_SHAPES = dict(transl=(3,), global_orient=(3,), body_pose=(63,), jaw_pose=(3,), leye_pose=(3,), reye_pose=(3,),
                     left_hand_pose=(45,), right_hand_pose=(45,))
@@ -39,6 +40,10 @@ class ArcticFiles:
                                         f'with images/, raw_seqs/, meta/ and splits_json/: {SITE}.')
         self.misc = _read_json(self.misc_path)
         self.splits = _read_json(self.split_path)
+        for split in ('train', 'val'):
+            names = self.splits.get(split)
+            if not isinstance(names, list) or not all(isinstance(name, str) and name.count('/') == 1 for name in names):
+                raise DamagedFileError(self.split_path, 'an ARCTIC split', f"{split!r} is no list of 'sXX/<sequence>'")
 
     def sequences(self, split: str) -> list[str]:
         """'sXX/<seq>' of a split, sorted. As in the official code, train is what val and test do not have."""
@@ -80,6 +85,8 @@ class ArcticFiles:
             fault = 'it needs 8 static cameras and 9 image sizes'
         elif not np.allclose(rotation @ rotation.transpose(0, 2, 1), np.eye(3), atol=1e-3):
             fault = 'a world2cam holds no rotation'
+        elif not np.isfinite(np.concatenate((about['world2cam'].ravel(), about['intris_mat'].ravel()), dtype=np.float32)).all():
+            fault = 'a camera has a number that is not finite'
         if fault:
             raise DamagedFileError(self.misc_path, f'ARCTIC\'s misc.json (subject {name})', fault)
         return about
@@ -135,9 +142,12 @@ class ArcticFiles:
                                     f'part of the release: {SITE}.')
         try:
             rows = [line.split()[1:4] for line in path.read_text().splitlines() if line.startswith('v ')]
-            return np.array(rows, dtype=np.float64).reshape(-1, 3)
+            template = np.array(rows, dtype=np.float64).reshape(-1, 3)
         except ValueError as error:
             raise DamagedFileError(path, 'an OBJ template', error) from error
+        if not np.isfinite(template).all() or np.abs(template).max(initial=0) > MAX_METRES:
+            raise DamagedFileError(path, 'an OBJ template', f'it has vertices beyond {MAX_METRES} m')
+        return template
 
 
 def _arrays(path: Path, content: dict, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

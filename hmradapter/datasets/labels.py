@@ -46,7 +46,8 @@ def set_hand(records: np.ndarray, side: str, pose: Tensor, orient: Tensor, trans
         (N,) bool: which hands have a box. A hand with a value that is not finite gets nothing at all.
     """
     i = SIDES.index(side)
-    finite = torch.stack([value.flatten(1).isfinite().all(1) for value in (pose, orient, transl, betas, points)]).all(0)
+    # as float32, which the records hold: a damaged file may well say 1e200
+    finite = torch.stack([value.float().flatten(1).isfinite().all(1) for value in (pose, orient, transl, betas, points)]).all(0)
     pose, orient, transl, betas, points = (torch.where(finite.view(-1, *[1] * (value.ndim - 1)), value, 0.0)
                                            for value in (pose, orient, transl, betas, points))
     turned, moved = kinematics.move_root(axis_angle_to_rotmat(orient), transl, root, view.rotation, view.translation)

@@ -15,7 +15,7 @@ from hmradapter.body_models import MANOLayer, SMPLXLayer
 from hmradapter.datasets import ArcticDataset
 from hmradapter.datasets.arctic import ArcticConverter
 from hmradapter.datasets.arctic_files import ArcticFiles
-from hmradapter.datasets.record import SIDES
+from hmradapter.datasets.record import SIDES, check_records
 from hmradapter.fileio import UnsafeFileError
 from hmradapter.geometry import cameras, mirror
 from hmradapter.geometry.kinematics import chain_product
@@ -243,6 +243,47 @@ def test_a_sequence_without_hands_is_left_out(copy, build, damage, reason):
     assert counts(dataset) == {reason: 1} and len(dataset.store) == 8 * len(IMAGES)
 
 
+def test_numbers_beyond_float32(copy, build):
+    raw = copy / 'raw_seqs' / SEQUENCES['s05']
+    edit(raw.with_suffix('.mano.npy'), lambda content: content['left']['rot'].__setitem__(10 - OFFSET, 1e200))
+    edit(raw.with_suffix('.smplx.npy'), lambda content: content['jaw_pose'].__setitem__(11 - OFFSET, 1e200))
+    assert counts(build(copy, views=(1,))) == dict(left_hand_not_finite=1, body_not_finite=1)
+
+
+def test_a_template_of_another_model(copy, build):
+    path = copy / 'meta' / 'subject_vtemplates' / 's05.obj'
+    text = path.read_text()
+    path.write_text(text.replace('v ', 'x ', 1))
+    with pytest.raises(ValueError, match='s05.obj has .* vertices.*open model'):
+        build(copy)
+    path.write_text(''.join(f'v {1000 * i} 0 0\n' for i in range(20)))
+    with pytest.raises(ValueError, match='s05.obj.*beyond 3.0 m'):
+        build(copy)
+
+
+@pytest.mark.parametrize('name', ['raw_seqs/s05/phone_use_02.mano.npy', 'raw_seqs/s05/phone_use_02.smplx.npy', 'meta/misc.json',
+                                  'splits_json/protocol_p1.json', 'meta/subject_vtemplates/s05.obj',
+                                  'images/s05/phone_use_02/1/00010.jpg'])
+def test_damaged_files_are_named_or_counted(copy, build, name):
+    """Random cuts and flipped bits: an error that names the file, or records that are whole."""
+    path, rng = copy / name, np.random.default_rng(0)
+    original = path.read_bytes()
+    for attempt in range(6):
+        data = bytearray(original)
+        if attempt < 2:
+            data = data[:rng.integers(0, len(data))]
+        else:
+            for at in rng.integers(0, len(data), 8):
+                data[at] ^= 1 << rng.integers(8)
+        path.write_bytes(data)
+        try:
+            store = build(copy, views=(1,)).store
+        except (ValueError, FileNotFoundError) as error:
+            assert copy.name in str(error) or 'prepared' in str(error), error
+        else:
+            check_records(np.array([store.record(row) for row in range(len(store))]))
+
+
 def test_nothing_left_is_an_error(copy, build):
     shutil.rmtree(copy / 'images')
     with pytest.raises(ValueError, match="no hand.*missing_image"):
@@ -296,7 +337,8 @@ def test_prepared_once_and_again_when_something_changes(copy, build, open_body_m
     np.savez(models / 'smplx' / 'SMPLX_FEMALE.npz', **arrays)
     other = ArcticDataset(str(copy), str(models), split='val', stride=1)
     assert other.store.folder != first.store.folder
-    edit(copy / 'raw_seqs' / f'{SEQUENCES["s05"]}.mano.npy', lambda content: content.update(note=0))
+    edit(copy / 'raw_seqs' / f'{SEQUENCES["s05"]}.mano.npy',
+         lambda content: content['left'].update(shape=content['right']['shape']))
     assert build(copy).store.folder != first.store.folder
     elsewhere = build(copy, prepared_dir=str(tmp_path / 'there'))
     assert elsewhere.store.folder.parent == tmp_path / 'there'
@@ -360,7 +402,7 @@ def test_one_side_only_and_registry(build, open_body_models, release):
     assert {right.get_data_info(i)['hand'] for i in range(len(right))} == {'right'}
     built = DATASETS.build(dict(type='ArcticDataset', data_root=str(release[0]), body_model_root=str(open_body_models),
                                 split='train', pipeline=PIPELINE, lazy_init=True))
-    assert built.metainfo == dict(dataset='arctic', protocol='p1', split='train')
+    assert built.metainfo == dict(dataset='arctic', protocol='p1', split='train', views=tuple(range(1, 9)), stride=10)
     assert len(built) == 8  # every 10th of 32, 2 hands
     assert len(pseudo_collate([built[0]])['inputs']) == 1
 

@@ -25,7 +25,8 @@ def test_part_of_a_fixture(parity_file, tmp_path, name, left_out):
 
 
 @pytest.mark.parametrize('name, array, change', [
-    ('crop', 'case1.crop_rgb_u8', lambda crop: np.roll(crop, 1, axis=2)), ('crop', 'case3.img_blurred_stride2', lambda x: x + 0.01),
+    ('crop', 'case1.crop_rgb_u8', lambda x: np.roll(x, 1, axis=2)),
+    ('crop', 'case3.img_blurred_stride2', lambda x: x + 0.01),
     ('dataset', 'freihand.keypoints_2d', lambda x: x + 1e-5), ('dataset', 'aug.global_orient', lambda x: -x)])
 def test_a_difference_is_seen(parity_file, tmp_path, name, array, change):
     with np.load(parity_file(f'hamer/{name}.npz')) as data:

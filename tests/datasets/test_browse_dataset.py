@@ -1,0 +1,33 @@
+"""The contact sheet of a config's samples."""
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+from arctic_fixture import write_arctic
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'misc' / 'browse_dataset.py'
+CONFIG = """
+train_dataloader = dict(dataset=dict(
+    type='ArcticDataset', data_root={root!r}, body_model_root={models!r}, split='val', stride=1,
+    pipeline=[dict(type='LoadImage'), dict(type='RandomHandAugmentation'), dict(type='HandCrop', image_size=128),
+              dict(type='ColorJitter'), dict(type='PackHandInputs')]))
+"""
+
+
+def run(*args):
+    return subprocess.run([sys.executable, str(TOOL), *map(str, args)], capture_output=True, text=True)
+
+
+def test_a_sheet_is_drawn(tmp_path, open_body_models):
+    write_arctic(tmp_path / 'data', open_body_models)
+    config = tmp_path / 'config.py'
+    config.write_text(CONFIG.format(root=str(tmp_path / 'data'), models=str(open_body_models)))
+    sheet = tmp_path / 'out' / 'sheet.png'
+    done = run(config, '--count', '5', '--out', sheet)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('guidance 1') == 5 and '5 of 64 samples' in done.stdout
+    image = cv2.imread(str(sheet))
+    assert image.shape[1] == 2 * 360 + 4 and image.std() > 20
+    wrong = run(config, '--cfg-options', 'train_dataloader.dataset.data_root=nowhere')
+    assert wrong.returncode != 0 and 'misc.json' in wrong.stderr and 'Traceback' not in wrong.stderr

@@ -1,0 +1,111 @@
+"""Pictures of samples, as they are on disk and as the network sees them: a wrong frame or a swapped hand is seen at once.
+
+    python tools/misc/browse_dataset.py configs/hand_adapter_arctic.py --out sheet.jpg
+    python tools/misc/browse_dataset.py CONFIG --split val --count 20 --cfg-options data_root=/data/arctic
+
+Each row: the image with the hand's box and joints, then the network's input with the same joints after crop, mirror and
+augmentation. At the wrist: thick axes are the hand's global orientation, thin ones the product of the guiding arm's rotations
+(x red, y green, z blue). Thin on thick: guidance, hand and frame agree. Only thick ones: no guidance.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import DictAction
+from torch import Tensor
+
+from hmradapter.datasets.images import read_image
+from hmradapter.engine.config import load_config
+from hmradapter.geometry.cameras import crop_units_to_pixels
+from hmradapter.geometry.kinematics import chain_product
+from hmradapter.registry import DATASETS
+from hmradapter.structures.joints import ARM_CHAIN
+from hmradapter.visualization.drawings import contact_sheet, draw_box, draw_joints
+
+SIDE_COLORS = dict(left=(60, 160, 250), right=(250, 140, 40))  # RGB
+AXIS_METRES = 0.06
+CELL = 360
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file with a train_, val_ or test_dataloader')
+    parser.add_argument('--split', choices=('train', 'val', 'test'), default='train', help='which dataloader\'s data set')
+    parser.add_argument('--count', type=int, default=12, help='samples, spread over the data set')
+    parser.add_argument('--seed', type=int, default=0, help='of the augmentation')
+    parser.add_argument('--out', default='dataset.jpg', help='picture to write')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='change config entries')
+    return parser.parse_args(argv)
+
+
+def main(argv=None) -> None:
+    """Write the contact sheet."""
+    args = parse_args(argv)
+    try:
+        cfg = load_config(args.config, args.cfg_options)
+        dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f'{Path(sys.argv[0]).name}: {error}')
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, args.count).round().astype(int))
+    rows = []
+    for index in chosen.tolist():
+        np.random.seed(args.seed + index)
+        info = dataset.get_data_info(index)
+        rows.append([draw_original(info), draw_input(dataset.pipeline(dict(info)))])
+        print(f'{index:8d}  {info["key"]}  guidance {int(info["has_body_pose"])}')
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(args.out, contact_sheet(rows, CELL, ('on disk', 'to the network'))):
+        sys.exit(f'{args.out} could not be written: give a name that ends in .jpg or .png.')
+    print(f'{len(rows)} of {len(dataset)} samples: {args.out}')
+
+
+def draw_original(info: dict) -> np.ndarray:
+    """The stored image with the hand on its true side, (H, W, 3) BGR."""
+    hand, center, half = info['hand'], np.asarray(info['box_center']), np.asarray(info['box_wh']) / 2
+    image = draw_box(read_image(info['img_path']), np.concatenate((center - half, center + half)), SIDE_COLORS[hand], hand)
+    guide = chain_product(info['body_pose'], ARM_CHAIN[hand]) if info['has_body_pose'] else None
+    return _with_hand(image, info['keypoints_2d'], info['keypoints_3d'], info['global_orient'][0], guide)
+
+
+def draw_input(packed: dict) -> np.ndarray:
+    """What the network gets: every hand a right one, (S, S, 3) BGR."""
+    sample = packed['data_samples']
+    image = packed['inputs'].clamp(0, 255).byte().permute(1, 2, 0).numpy()[:, :, ::-1].copy()
+    keypoints = sample.gt.keypoints_2d.clone()
+    keypoints[:, :2] = crop_units_to_pixels(keypoints[:, :2], image.shape[0])
+    guidance = sample.guidance
+    guide = chain_product(guidance.body_pose, ARM_CHAIN['right']) if guidance.has_body_pose else None
+    return _with_hand(image, keypoints, sample.gt.keypoints_3d, sample.gt.global_orient[0], guide)
+
+
+def _with_hand(image: np.ndarray, keypoints_2d: Tensor, keypoints_3d: Tensor, orient: Tensor,
+               guide: Tensor | None) -> np.ndarray:
+    """Joints and axes; the scale of the axes is the hand's own, px over metres."""
+    image = draw_joints(image, keypoints_2d[:, :2].numpy(), keypoints_2d[:, 2].numpy())
+    if (keypoints_3d[:, 3] * keypoints_2d[:, 2]).sum() < 2:
+        return image
+    spread = [(points - points.mean(0)).norm() for points in (keypoints_2d[:, :2], keypoints_3d[:, :2])]
+    scale = AXIS_METRES * spread[0] / spread[1]
+    thick = max(3, image.shape[0] // 90)
+    for rotation, thickness in ((orient, thick), (guide, max(1, thick // 3))):
+        if rotation is not None:
+            _draw_axes(image, keypoints_2d[0, :2], scale * rotation[:2], thickness, light=thickness < thick)
+    return image
+
+
+def _draw_axes(image: np.ndarray, origin: Tensor, axes: Tensor, thickness: int, light: bool) -> None:
+    """Columns of axes (2, 3) px as arrows from origin (2,), red, green, blue."""
+    start = tuple(torch.round(origin).int().tolist())
+    for axis, color in enumerate(((40, 40, 220), (40, 180, 40), (220, 60, 40))):  # BGR
+        end = tuple(torch.round(origin + axes[:, axis]).int().tolist())
+        shade = tuple(min(255, value + 140) for value in color) if light else color
+        cv2.arrowedLine(image, start, end, shade, thickness, cv2.LINE_AA, tipLength=0.2)
+
+
+if __name__ == '__main__':
+    main()
