@@ -19,7 +19,7 @@ def write(tmp_path):
 
 @pytest.mark.parametrize(('text', 'message'), [
     ("model = dict(type='ToyExprt')", "model.type: 'ToyExprt' is not in the model registry. Did you mean 'ToyExpert'?"),
-    ('model = dict(widht=4)', "model.widht: ToyExpert has no argument 'widht'. Did you mean 'width'?"),
+    ('model = dict(widthh=4)', "model.widthh: ToyExpert has no argument 'widthh'. Did you mean 'width'?"),
     ("train_dataloader = dict(sampler=dict(type='ResumableInfinteSampler'))", "Did you mean 'ResumableInfiniteSampler'?"),
     ("train_dataloader = dict(collate_fn=dict(type='toy_colate'))", "Did you mean 'toy_collate'?"),
     ('train_dataloader = dict(batchsize=4)', "train_dataloader.batchsize: train_dataloader has no argument 'batchsize'. "
@@ -30,7 +30,7 @@ def write(tmp_path):
     ("custom_hooks = [dict(type='FrozenParamHook')]", "custom_hooks.0.type: 'FrozenParamHook' is not in the hook registry. "
                                                       "Did you mean 'FrozenParamsHook'?"),
     ('default_hooks = dict(checkpoint=dict(max_keep_ckpt=3))', "Did you mean 'max_keep_ckpts'?"),
-    ("default_hooks = dict(checkpoint=dict(priority='LOW', intervall=3))", "'intervall'. Did you mean 'interval'?"),
+    ("default_hooks = dict(checkpoint=dict(priority='LOW', intervl=3))", "'intervl'. Did you mean 'interval'?"),
     ('optim_wrapper = dict(optimizer=dict(weigth_decay=0.1))', "optim_wrapper.optimizer.weigth_decay: AdamW has no argument"),
     ("optim_wrapper = dict(constructor='TrainableParamConstructor')", "Did you mean 'TrainableParamsConstructor'?"),
     ('optim_wrapper = dict(accumulative_count=2)', "Did you mean 'accumulative_counts'?"),
@@ -53,7 +53,7 @@ def test_a_mistake_is_named_with_the_nearest_right_name(write, text, message):
 
 def test_all_mistakes_are_told_at_once(write):
     with pytest.raises(ConfigError, match='has 3 mistakes'):
-        load_config(write("model = dict(widht=4, dropuot=1)\nrandomnes = dict(seed=1)"))
+        load_config(write("model = dict(widthh=4, dropuot=1)\nrandomnes = dict(seed=1)"))
 
 
 def test_a_right_config_passes_fast():
@@ -79,11 +79,11 @@ def test_an_option_below_a_variable_reaches_all_who_read_it(write):
 @pytest.mark.parametrize(('option', 'message'), [
     ('data_rot', "the config has no 'data_rot'. Did you mean 'data_root'?"),
     ('dataset.data_rot', "dataset has no 'data_rot'. Did you mean 'data_root'?"),
-    ('model.widht', "model.widht: ToyExpert has no argument 'widht'. Did you mean 'width'?"),
+    ('model.widthh', "model.widthh: ToyExpert has no argument 'widthh'. Did you mean 'width'?"),
     ('train_cfg.maxiters', "Did you mean 'max_iters'?"),
     ('model.width.deep', 'model.width is 8, which has nothing below it'),
     ('custom_hooks.7.type', "custom_hooks is a list of 3; '7' is not one of its numbers"),
-    ('default_hooks.chekpoint.interval', "default_hooks has no 'chekpoint'. Did you mean 'checkpoint'?"),
+    ('default_hooks.checkpoin.interval', "default_hooks has no 'checkpoin'. Did you mean 'checkpoint'?"),
 ])
 def test_an_option_that_matches_nothing_is_an_error(option, message):
     with pytest.raises(ConfigError) as caught:

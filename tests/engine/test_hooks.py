@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hmradapter.engine.hooks import FrozenParamsError
-from hmradapter.engine.hooks.frozen_params import frozen_modules
+from hmradapter.engine.hooks.frozen_params import check_ranks, frozen_modules
 
 
 def test_frozen_parts_keep_their_bits_and_the_rest_learns(tmp_path, toy_runner):
@@ -62,3 +62,9 @@ def test_scalars_reach_the_log_and_tensorboard(tmp_path, toy_runner):
 
 def test_groups_of_parameters_pass_the_optimizer_check(tmp_path, toy_runner):
     toy_runner(tmp_path, optim_wrapper__paramwise_cfg=dict(bias_decay_mult=0.0), train_cfg__max_iters=1).train()
+
+
+def test_ranks_with_differing_bases_are_refused(monkeypatch):
+    monkeypatch.setattr('hmradapter.engine.hooks.frozen_params.all_gather_object', lambda mine: [mine, dict(mine, a='00')])
+    with pytest.raises(FrozenParamsError, match='1 frozen tensors of rank 1 differ from those of rank 0, first a'):
+        check_ranks(dict(a='ff', b='ee'))

@@ -90,7 +90,7 @@ def main_of(name):
 
 
 @pytest.mark.parametrize(('name', 'arguments', 'message'), [
-    ('train', ['--cfg-options', 'model.widht=3'], "ToyExpert has no argument 'widht'. Did you mean 'width'?"),
+    ('train', ['--cfg-options', 'model.widthh=3'], "ToyExpert has no argument 'widthh'. Did you mean 'width'?"),
     ('train', ['--resume', 'absent.pth'], '--resume absent.pth does not exist'),
     ('train', ['--launcher', 'slurm'], "needs the environment variables ['SLURM_PROCID'"),
     ('test', ['absent.pth'], 'absent.pth does not exist'),

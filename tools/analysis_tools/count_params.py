@@ -44,8 +44,8 @@ def count(model_cfg: dict, depth: int = 1) -> dict:
         learns = size * parameter.requires_grad
         living = alive[name] * size if learns else Fraction(0)
         if living.denominator != 1:
-            raise ValueError(f'{name}: {alive[name]} of its {size} entries get a gradient in the twin, which is no whole number; '
-                             'its dead part does not scale with its width.')
+            raise ValueError(f'{name}: {alive[name]} of its {size} entries get a gradient in the twin, which is no whole '
+                             'number; its dead part does not scale with its width.')
         module = modules.setdefault('.'.join(name.split('.')[:depth]), dict.fromkeys(_FIELDS, 0))
         for counts in (total, module):
             for field, value in zip(_FIELDS, (size, learns, size - learns, int(living)), strict=True):

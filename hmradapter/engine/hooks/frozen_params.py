@@ -1,4 +1,5 @@
 """Frozen means frozen: checked before, kept during, and proved after training."""
+from mmengine.dist import all_gather_object, get_rank
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from torch import nn
@@ -35,6 +36,7 @@ class FrozenParamsHook(Hook):
         if hasattr(model, 'prepare_frozen'):
             model.prepare_frozen()  # a cast to the running dtype is not a change: it comes first
         self.digests = {name: tensor_digest(name, tensor) for name, tensor in model.frozen_state()}
+        check_ranks(self.digests)
         learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
         runner.logger.info(f'FrozenParamsHook: {len(self.digests)} frozen tensors recorded, {learning:,} parameters learn '
                            f'(parts: {", ".join(model.trainable)}).')
@@ -72,6 +74,16 @@ def check_optimizer(model: nn.Module, optim_wrapper) -> None:
                                 "Set optim_wrapper=dict(constructor='TrainableParamsConstructor').")
     if missing:
         raise FrozenParamsError(f'{len(missing)} parameters learn but are not in the optimizer: {", ".join(missing[:5])}...')
+
+
+def check_ranks(digests: dict[str, str]) -> None:
+    """Raises FrozenParamsError unless all ranks hold the same frozen tensors."""
+    for rank, other in enumerate(all_gather_object(digests)):
+        differing = sorted(name for name in digests.keys() | other.keys() if digests.get(name) != other.get(name))
+        if differing:
+            raise FrozenParamsError(f'{len(differing)} frozen tensors of rank {rank} differ from those of rank '
+                                    f'{get_rank()}, first {differing[0]}: give every rank the same weights file, or the '
+                                    'same randomness.seed.')
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
