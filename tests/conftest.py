@@ -3,6 +3,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# no deadline: how long an example takes depends on what else the machine does, not on what is tested
+settings.register_profile('hmradapter', deadline=None, max_examples=50)
+settings.load_profile('hmradapter')
 
 TESTS = Path(__file__).parent
 COMMITTED_PARITY = TESTS / 'data' / 'parity'

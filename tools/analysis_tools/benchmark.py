@@ -214,13 +214,14 @@ def peak_memory(function: Callable[[], None], device: torch.device) -> float | N
 
 
 # ---- what is printed -------------------------------------------------------------------------------------------------------
-def print_rows(rows: list[Row], batch_size: int) -> None:
-    """The table."""
-    print(f'{"group":10} {"variant":38} {"dtype":9} {"ms/batch":>10} {"ms/crop":>9} {"ratio":>7} {"peak MiB":>9}')
-    for row in rows:
-        peak = '' if row.peak_mib is None else f'{row.peak_mib:9.0f}'
-        print(f'{row.group:10} {row.variant:38} {row.dtype:9} {1e3 * row.seconds:10.1f} '
-              f'{1e3 * row.seconds / batch_size:9.1f} {row.ratio:7.3f} {peak:>9}')
+HEADER = f'{"group":10} {"variant":38} {"dtype":9} {"ms/batch":>10} {"ms/crop":>9} {"ratio":>7} {"peak MiB":>9}'
+
+
+def line(row: Row, batch_size: int) -> str:
+    """A row of the table."""
+    peak = '' if row.peak_mib is None else f'{row.peak_mib:9.0f}'
+    return (f'{row.group:10} {row.variant:38} {row.dtype:9} {1e3 * row.seconds:10.1f} '
+            f'{1e3 * row.seconds / batch_size:9.1f} {row.ratio:7.3f} {peak:>9}')
 
 
 def write_csv(rows: list[Row], args: argparse.Namespace, device: torch.device) -> Path:
@@ -260,12 +261,13 @@ def main(argv=None) -> int:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         return 1
     print(f'{args.config or CONFIGS[args.size]}: batch {args.batch_size}, {args.repeats} rounds, {device}, '
-          f'{torch.get_num_threads()} CPU threads, torch {torch.__version__}')
+          f'{torch.get_num_threads()} CPU threads, torch {torch.__version__}\n{HEADER}', flush=True)
     rows: list[Row] = []
     for group, measure in zip(GROUPS, (measure_paths, measure_training, measure_inference), strict=True):
         if group in args.only:
-            rows += measure(model_cfg, args, device)
-    print_rows(rows, args.batch_size)
+            for row in measure(model_cfg, args, device):
+                rows.append(row)
+                print(line(row, args.batch_size), flush=True)  # at full size the next one can take a minute
     if args.csv:
         print(f'written: {write_csv(rows, args, device)}')
     return 0
