@@ -163,7 +163,7 @@ class ArcticConverter:
         try:
             size = self.check_image(self.files.root / path)
         except FileNotFoundError:
-            return 'missing_image'
+            return 'missing_image' if (self.files.root / path).parent.is_dir() else 'view_without_images'
         except ImageFileError:
             return 'corrupt_image'
         return None if tuple(size) == tuple(expected) else 'image_of_other_size'

@@ -21,7 +21,7 @@ def test_part_of_a_fixture(parity_file, tmp_path, name, left_out):
     with np.load(parity_file(f'hamer/{name}.npz')) as data:
         np.savez(tmp_path / 'part.npz', **{array: data[array] for array in data.files if not array.startswith(left_out)})
     status, text = run(tmp_path / 'part.npz')
-    assert status == 0 and '0 beyond tolerance, 0 arrays not checked' in text, text
+    assert status == 0 and '0 beyond tolerance' in text and '0 arrays not checked' in text, text
 
 
 @pytest.mark.parametrize('name, array, change', [
