@@ -13,7 +13,7 @@ def _start_warp() -> None:
     """warp prints a banner, each compilation and the absence of a CUDA driver: nothing a user of this package must act on."""
     if hasattr(wp.config, 'log_level'):
         wp.config.log_level = wp.LOG_ERROR
-    else:  # warp before 1.10
+    else:  # an older warp
         wp.config.quiet = True
     with _native_stderr_closed():
         wp.init()
