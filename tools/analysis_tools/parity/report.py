@@ -60,8 +60,8 @@ def print_report(rows: Iterable[Sequence], names: Iterable[str], inputs: Sequenc
     beyond = [row for row in rows if not row.holds]
     closest = max(rows, key=lambda row: row.error / row.tolerance if row.tolerance else row.error, default=None)
     documented = sum(row.verdict == 'differs' for row in rows)
-    print(f'{len(rows) - documented} comparisons, {len(beyond)} beyond tolerance, {documented} documented differences, '
-          f'{len(unknown)} arrays not checked'
+    print(f'{len(rows)} comparisons, {len(beyond)} beyond tolerance, {len(unknown)} arrays not checked'
+          + (f', {documented} documented differences' if documented else '')
           + (f'; nearest to its limit: {closest.name} ({closest.error:.1e} of {closest.tolerance:.1e})' if closest else ''))
     return bool(rows) and not beyond and not unchecked
 
