@@ -12,12 +12,13 @@ guidance = dict(source='annotation')
 iterations = 1500
 model = dict(
     adapter=dict(type='HandAdapter', joints='arm'),
+    losses=dict(keypoint_map=None),                    # the backbone's own, which is frozen
     expert='data/weights/open/hand_expert.safetensors',
     trainable=['adapter'],
     frozen_dtype='auto')
 train_pipeline = [
     dict(type='LoadImage'),
-    dict(type='RandomHandAugmentation', scale=0.2, degrees=30, turn_probability=0.6, shift=0.05),
+    dict(type='RandomHandAugmentation', scale=0.1, degrees=15, turn_probability=0.6, shift=0.03),
     dict(type='HandCrop', image_size=128, rescale_factor=1.3),
     dict(type='ColorJitter', amount=0.2),
     dict(type='GuidanceNoise', degrees=5.0, dropout=0.1),  # so that a photo without a body still works

@@ -29,7 +29,7 @@ class AdaptedExpert(BaseModel):
         backbone, head: configs of the expert's parts.
         body_model: config of a body model layer; `None` gives parameters without vertices (enough for counting).
         adapter: config of an adapter, whose sizes are taken from the head; `None` is the expert alone.
-        losses: config of a loss per name, see `loss`.
+        losses: config of a loss per name, see `loss`; `None` for one leaves it out.
         expert: weights of backbone and head: our .safetensors or an original checkpoint. `None` means random weights, which is
             announced.
         adapter_file: trained adapter to load (adapter.safetensors).
@@ -45,7 +45,8 @@ class AdaptedExpert(BaseModel):
         self.backbone = BACKBONES.build(backbone)
         self.head = HEADS.build(head)
         self.body_model = BODY_MODELS.build(body_model) if body_model else None
-        self.losses = nn.ModuleDict({name: LOSSES.build(config) for name, config in (losses or {}).items()})
+        self.losses = nn.ModuleDict({name: LOSSES.build(config) for name, config in (losses or {}).items()
+                                     if config})
         self._load_expert(expert)
         self.adapter = self._build_adapter(adapter)
         self.adapter_architecture = adapter
@@ -128,5 +129,5 @@ class AdaptedExpert(BaseModel):
     @staticmethod
     def _with_prediction(batch: HMRDataSample, pred: dict[str, Tensor]) -> HMRDataSample:
         batch = batch.map(lambda tensor: tensor)
-        batch.pred = BaseDataElement(**{name: value.detach().float() for name, value in pred.items()})
+        batch.pred = BaseDataElement(**{name: value.detach().float() for name, value in pred.items() if name != 'features'})
         return batch

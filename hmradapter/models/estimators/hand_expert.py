@@ -32,7 +32,7 @@ class HandExpert(AdaptedExpert):
         guidance = None
         if self.adapter is not None:
             guidance = self.adapter.encode(data_samples.guidance.body_pose, data_samples.guidance.has_body_pose)
-        return self.decode(self.head(features, adapter=self.adapter, guidance=guidance))
+        return dict(self.decode(self.head(features, adapter=self.adapter, guidance=guidance)), features=features)
 
     def extract(self, inputs: Tensor) -> Tensor:
         """(B, 3, S, S) to the feature map (B, C, S/16, 3S/64): HaMeR's ViT reads the middle three quarters of the columns."""
@@ -55,7 +55,7 @@ class HandExpert(AdaptedExpert):
 
     def loss(self, pred: dict[str, Tensor], batch: HMRDataSample) -> dict[str, Tensor]:
         """Eq. 5: one weighted scalar per configured name among keypoints_2d, keypoints_3d, vertices, hand_pose, betas,
-        and rotations (HaMeR's form). A sample without a label contributes exactly zero."""
+        rotations (HaMeR's form) and keypoint_map (a backbone's own). A sample without a label contributes exactly zero."""
         gt = batch.gt
         has_pose = gt.has_global_orient * gt.has_hand_pose
         with torch.no_grad():
@@ -68,7 +68,8 @@ class HandExpert(AdaptedExpert):
                      vertices=(pred['vertices'] - pred['keypoints_3d'][:, :1], target.vertices - target.keypoints[:, :1],
                                has_pose * gt.has_betas),
                      hand_pose=(pose, gt_pose, has_pose), rotations=(pose, gt_pose, has_pose),
-                     betas=(pred['betas'], gt.betas, gt.has_betas))
+                     betas=(pred['betas'], gt.betas, gt.has_betas),
+                     keypoint_map=(pred['features'], gt.keypoints_2d, everywhere))
         return {f'loss_{name}': loss(*terms[name]) for name, loss in self.losses.items()}
 
     def finish(self, batch: HMRDataSample) -> HMRDataSample:
