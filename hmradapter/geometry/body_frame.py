@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .boxes import box_center_size, box_from_center_size, expand_to_aspect
+from .boxes import box_center_size, expand_to_aspect
 from .cameras import project
 
 Z_GUARD = 1e-4  # SMPLer-X adds it to every depth before dividing
@@ -71,8 +71,13 @@ class BodyFrame:
     def restore_boxes(self, center: Tensor, size: Tensor, scale: float, aspect: tuple[float, float] = (1, 1)) -> Tensor:
         """Box head's centre (..., 2) and (w, h) (..., 2) in cells -> box (..., 4) as x0, y0, x1, y1 in pixels of the encoder's
         crop: one side grown to the aspect (w, h), both sides times `scale`. Not clipped; a negative size stays what it is."""
-        cell = center.new_tensor(self.cell)
-        return box_from_center_size(center * cell, expand_to_aspect(size * cell, aspect) * scale)
+        cells, pixels = center.new_tensor(self.map_size[:0:-1]), center.new_tensor(self.img_size[::-1])
+        # the reference's order of operations: hand joints amplify what boxes differ by, and so they agree to the last bit
+        low, high = ((center + sign * size / 2) / cells * pixels for sign in (-1, 1))
+        side = high - low
+        grown = expand_to_aspect(side.flip(-1), aspect[::-1]).flip(-1) * scale  # h times the ratio, not over its inverse
+        low = low + side / 2 - grown / 2
+        return torch.cat((low, low + grown), dim=-1)
 
     def cells_in_box(self, points: Tensor, box: Tensor) -> Tensor:
         """Cells of the body's map (..., N, 2) -> cells of a hand's map that covers `box` (..., 4), pixels of the encoder's crop."""

@@ -22,19 +22,23 @@ def expand_to_aspect(wh: Tensor, aspect: tuple[float, float] | None = HAMER_ASPE
     return torch.stack((torch.maximum(width, height / ratio), torch.maximum(height, width * ratio)), dim=-1)
 
 
-def crop_affine(center: Tensor, size: Tensor, out_size: float, scale: Tensor | float = 1.0,
+def crop_affine(center: Tensor, size: Tensor, out_size: float | tuple[float, float], scale: Tensor | float = 1.0,
                 degrees: Tensor | float = 0.0) -> Tensor:
-    """Image to crop: centre (..., 2), side (...) px times `scale`, turned by `degrees` -> (..., 2, 3).
-    A = k [[cos, sin], [-sin, cos]], k = out_size / (size scale); the centre lands on (out_size / 2, out_size / 2).
+    """Image to crop: centre (..., 2), side (...) or (w, h) (..., 2) px times `scale`, turned by `degrees` -> (..., 2, 3).
+    For a square, A = k [[cos, sin], [-sin, cos]], k = out_size / (size scale); the centre lands on half of `out_size`, which is a
+    side or (w, h).
     As in the original, the map goes through the crop's centre, bottom and right points rounded to float32, so that crops agree
     to the last grey level; entries differ from the closed form by up to 5e-4 px."""
     angle = degrees_to_radians(torch.as_tensor(degrees, dtype=center.dtype, device=center.device))
-    half = (size * scale / 2).float().to(center.dtype)
-    right = torch.stack((half * torch.cos(angle), half * torch.sin(angle)), dim=-1).float().to(center.dtype)
-    down = torch.stack((-right[..., 1], right[..., 0]), dim=-1)
+    wh = size if size.dim() == center.dim() else size.unsqueeze(-1).expand(*size.shape, 2)
+    scale = torch.as_tensor(scale, dtype=wh.dtype, device=wh.device).unsqueeze(-1)
+    half_w, half_h = (wh * scale / 2).float().to(center.dtype).unbind(-1)
+    right = torch.stack((half_w * torch.cos(angle), half_w * torch.sin(angle)), dim=-1).float().to(center.dtype)
+    down = torch.stack((-half_h * torch.sin(angle), half_h * torch.cos(angle)), dim=-1).float().to(center.dtype)
     origin, bottom, side = ((center + step).float().double() for step in (torch.zeros_like(right), down, right))
-    linear = out_size / 2 * torch.linalg.inv(torch.stack((side - origin, bottom - origin), dim=-1))
-    offset = out_size / 2 - linear @ origin.unsqueeze(-1)
+    out = torch.tensor(out_size, dtype=torch.float64, device=center.device).expand(2) / 2
+    linear = torch.diag(out) @ torch.linalg.inv(torch.stack((side - origin, bottom - origin), dim=-1))
+    offset = out.unsqueeze(-1) - linear @ origin.unsqueeze(-1)
     return torch.cat((linear, offset), dim=-1).to(center.dtype)
 
 
