@@ -16,6 +16,7 @@ from pathlib import Path
 
 CONFIG = 'configs/open/hand_adapter_open.py'
 SCENES = 'data/open/arctic'
+RECIPE = '--subjects 8 --sequences 8 --val-sequences 4 --frames 5'.split()
 COLUMNS = ('PVE', 'PA-PVE', 'MPJPE', 'PA-MPJPE')  # of hands, mm; both sides' mean
 
 
@@ -31,7 +32,7 @@ def main(argv=None) -> None:
     args = parse_args(argv)
     work, start = Path(args.work_dir), time.time()
     options = [f'randomness.seed={args.seed}', *([f'iterations={args.iterations}'] if args.iterations else [])]
-    run('Scenes: people who handle objects, in ARCTIC\'s layout', 'tools/open_world/make_arctic.py', '--out', SCENES)
+    run('Scenes: people who handle objects, in ARCTIC\'s layout', 'tools/open_world/make_arctic.py', '--out', SCENES, *RECIPE)
     run('Training the adapter beside the frozen expert', 'tools/train.py', CONFIG, '--work-dir', work, '--resume',
         '--no-validate', '--cfg-options', *options)
     adapter = work / 'adapter.safetensors'
@@ -52,7 +53,7 @@ def evaluate(work: Path, adapter: str | Path, *options: str) -> dict:
     run(f'Evaluation: {work.name}', 'tools/test.py', CONFIG, '--adapter', adapter, '--work-dir', work,
         *(['--cfg-options', *options] if options else []))
     metrics = json.loads((work / 'test_metrics.json').read_text())['metrics']
-    return {name: value for path, value in metrics.items() for name in COLUMNS if path.split('/', 1)[-1] == name}
+    return {name: value for path, value in metrics.items() for name in COLUMNS if path.endswith(f'hands/{name}')}
 
 
 def demo(work: Path, adapter: Path) -> Path:

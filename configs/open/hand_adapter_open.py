@@ -10,6 +10,7 @@ _base_ = ['./hand_expert_open.py']
 data_root = 'data/open/arctic'
 guidance = dict(source='annotation')
 iterations = 1500
+warmup = min(100, iterations // 5)
 model = dict(
     adapter=dict(type='HandAdapter', joints='arm'),
     losses=dict(keypoint_map=None),                    # the backbone's own, which is frozen
@@ -30,7 +31,7 @@ test_dataloader = val_dataloader
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 optim_wrapper = dict(constructor='TrainableParamsConstructor', optimizer=dict(lr=5e-4))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', eta_min=5e-6, by_epoch=False, begin=100, end=iterations)]
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup),
+    dict(type='CosineAnnealingLR', eta_min=5e-6, by_epoch=False, begin=warmup, end=iterations)]
 custom_hooks = [dict(type='ThroughputHook'), dict(type='FrozenParamsHook'), dict(type='AdapterCheckpointHook'),
                 dict(type='PredictionVisualizationHook', interval=500)]
