@@ -1,7 +1,10 @@
 """Before a run: processes joined with the right backend, the checkpoint to go on from found."""
+import ctypes
 import datetime
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -32,6 +35,8 @@ def join_processes(cfg: Config, launcher: str = 'none') -> None:
     if missing:
         raise ValueError(f'--launcher {launcher} needs the environment variables {missing}, which that launcher sets: start '
                          'with tools/dist_train.sh or tools/slurm_train.sh, or leave --launcher out for one process.')
+    if launcher == 'pytorch':
+        _die_with_launcher()
     values = [os.environ[name] for name in _VARIABLES[launcher]]
     os.environ.update(zip(_VARIABLES['pytorch'], values, strict=True))
     if 'MASTER_ADDR' not in os.environ:
@@ -73,6 +78,13 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         print_log(f'{cfg.work_dir} holds no checkpoint yet: training starts anew.', logger='current')
         return
     cfg.resume, cfg.load_from = True, str(path)
+
+
+def _die_with_launcher() -> None:
+    """Linux: be killed when torchrun is. Otherwise its processes train on unseen, beside the run that is resumed after it."""
+    if sys.platform == 'linux':
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _first_slurm_host() -> str:

@@ -53,6 +53,13 @@ def _scalar(dtype, raw):
     return build_array(raw, dtype.finish(None), (), 'C', None)[()]
 
 
+def _encode(text, encoding='latin1'):
+    """The `_codecs.encode` by which torch's pickles of protocol 2 write bytes; torch 2.4 does not allow it by itself."""
+    if encoding != 'latin1':
+        raise ValueError(f'_codecs.encode with {encoding!r}')
+    return text.encode('latin1')
+
+
 def _history_method(owner, name):
     """The `getattr(HistoryBuffer, 'mean')` by which a HistoryBuffer pickles its statistics, and nothing else."""
     if owner is not HistoryBuffer or str(name).startswith('_') or not inspect.isfunction(getattr(owner, name, None)):
@@ -61,7 +68,7 @@ def _history_method(owner, name):
 
 
 CHECKPOINT_GLOBALS = (
-    HistoryBuffer, _NDARRAY, _DTYPE,
+    HistoryBuffer, _NDARRAY, _DTYPE, _named(_encode, '_codecs', 'encode'),
     *(_named(_history_method, module, 'getattr') for module in ('builtins', '__builtin__')),
     *(_named(function, f'{core}.multiarray', name) for core in ('numpy.core', 'numpy._core')
       for function, name in ((_reconstruct, '_reconstruct'), (_scalar, 'scalar'))))

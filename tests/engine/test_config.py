@@ -83,7 +83,7 @@ def test_an_option_below_a_variable_reaches_all_who_read_it(write):
     ('train_cfg.maxiters', "Did you mean 'max_iters'?"),
     ('model.width.deep', 'model.width is 8, which has nothing below it'),
     ('custom_hooks.7.type', "custom_hooks is a list of 3; '7' is not one of its numbers"),
-    ('default_hooks.checkpoin.interval', "default_hooks has no 'checkpoin'. Did you mean 'checkpoint'?"),
+    ('default_hooks.checkpoint_.interval', "default_hooks has no 'checkpoint_'. Did you mean 'checkpoint'?"),
 ])
 def test_an_option_that_matches_nothing_is_an_error(option, message):
     with pytest.raises(ConfigError) as caught:

@@ -22,6 +22,7 @@ from hmradapter.fileio import (
     read_safetensors,
     write_safetensors,
 )
+from hmradapter.fileio.checkpoint_globals import CHECKPOINT_GLOBALS
 
 
 class Attack:
@@ -56,6 +57,31 @@ def test_checkpoints_of_tensors_and_log_history_load(tmp_path, zipped):
     read = load_torch(tmp_path / 'x.pth')
     assert_close(read['state_dict']['view'], state()['view'])
     assert read['history'].mean() == 1.5 and read['scalar'] == 2
+
+
+def test_allowed_names_are_what_torch_2_4_derives_from_the_functions():
+    names = {f'{part.__module__}.{part.__name__}' for part in CHECKPOINT_GLOBALS}
+    numpy_names = {f'{core}.multiarray.{name}' for core in ('numpy.core', 'numpy._core') for name in ('_reconstruct', 'scalar')}
+    assert names == numpy_names | {'numpy.ndarray', 'numpy.dtype', '_codecs.encode', 'builtins.getattr', '__builtin__.getattr',
+                                   'mmengine.logging.history_buffer.HistoryBuffer'}
+
+
+@pytest.mark.parametrize('call', [(getattr, torch.Tensor, 'numpy'), (getattr, HistoryBuffer, '__init__'),
+                                  (getattr, HistoryBuffer, '_statistics_methods')])
+def test_getattr_gives_the_statistics_of_a_history_and_nothing_else(tmp_path, call):
+    class Call:
+        def __reduce__(self):
+            return call[0], call[1:]
+    torch.save(Call(), tmp_path / 'x.pt')
+    with pytest.raises((UnsafeFileError, DamagedFileError), match='x.pt'):
+        load_torch(tmp_path / 'x.pt')
+
+
+def test_arrays_of_a_checkpoint_are_checked_and_pickle_as_plain_ones(tmp_path):
+    torch.save(np.arange(3), tmp_path / 'x.pt')
+    read = load_torch(tmp_path / 'x.pt')
+    assert isinstance(read, np.ndarray) and read.tolist() == [0, 1, 2]
+    assert type(pickle.loads(pickle.dumps(read))) is np.ndarray
 
 
 def test_lightning_checkpoint_with_configs(tmp_path, monkeypatch):

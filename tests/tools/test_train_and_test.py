@@ -1,4 +1,5 @@
 """The command lines, as a user types them, on the toy of tests/engine."""
+import contextlib
 import json
 import os
 import random
@@ -25,7 +26,7 @@ ENVIRONMENT = dict(os.environ, PYTHONPATH=f'{ENGINE_TESTS}:{ROOT}', PYTHON=sys.e
 
 
 def run(*command, check=True) -> str:
-    done = subprocess.run([str(part) for part in command], cwd=ROOT, env=ENVIRONMENT, text=True, timeout=300,
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, env=ENVIRONMENT, text=True, timeout=600,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert not check or done.returncode == 0, done.stdout[-3000:]
     return done.stdout if check else f'{done.returncode}: {done.stdout}'
@@ -63,19 +64,31 @@ def test_checkpoints_are_tested_alone_and_together(trained, tmp_path):
     assert alone['toy/error'] == pytest.approx(together['toy/error'], rel=1e-6)
 
 
+def running(work_dir) -> list[str]:
+    """Command lines of processes that were given this work dir."""
+    lines = []
+    for path in Path('/proc').glob('[0-9]*/cmdline'):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            lines.append(path.read_text().replace('\0', ' '))
+    return [line for line in lines if str(work_dir) in line]
+
+
 def test_a_run_killed_at_a_random_moment_goes_on(tmp_path):
-    """SIGKILL while a checkpoint is written at every iteration, then --resume to the end, on 2 processes."""
+    """SIGKILL of the launcher while 2 processes save at every iteration: they die with it, and --resume goes on."""
     options = ['--cfg-options', 'train_cfg.max_iters=100000', 'train_cfg.val_interval=100000',
                'default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=100000']
-    process = subprocess.Popen([sys.executable, 'tools/train.py', str(TOY), '--work-dir', str(tmp_path), *options], cwd=ROOT,
+    process = subprocess.Popen(['bash', 'tools/dist_train.sh', str(TOY), '2', '--work-dir', str(tmp_path), *options], cwd=ROOT,
                                env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 300
     while not (tmp_path / 'last_checkpoint').exists():
         assert process.poll() is None and time.monotonic() < give_up
         time.sleep(0.01)
     time.sleep(random.uniform(0, 1))
     process.send_signal(signal.SIGKILL)
     process.wait()
+    while sys.platform == 'linux' and running(tmp_path):
+        assert time.monotonic() < give_up, 'the processes train on without their launcher'
+        time.sleep(0.1)
     reached = load_torch(latest_checkpoint(tmp_path))['meta']['iter']
     log = run('bash', 'tools/dist_train.sh', TOY, 2, '--work-dir', tmp_path, '--resume', '--cfg-options',
               f'train_cfg.max_iters={reached + 2}')
@@ -102,9 +115,12 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing_behind(tmp_path, monkey
     assert message in caught.value.code and not list(tmp_path.iterdir())
 
 
-def test_resume_without_a_checkpoint_starts_anew(tmp_path):
-    log = tool('train', TOY, '--work-dir', tmp_path, '--resume', '--no-validate', '--cfg-options', 'train_cfg.max_iters=1')
+def test_resume_without_a_checkpoint_starts_anew(tmp_path, monkeypatch, capfd):
+    monkeypatch.syspath_prepend(str(ENGINE_TESTS))
+    main_of('train')([str(TOY), '--work-dir', str(tmp_path), '--resume', '--no-validate', '--cfg-options', 'train_cfg.max_iters=1'])
+    log = ''.join(capfd.readouterr())
     assert 'holds no checkpoint yet: training starts anew' in log and 'Iter(val)' not in log
+    assert (tmp_path / 'iter_1.pth').exists()
 
 
 @pytest.mark.parametrize('name', ['train', 'test'])
