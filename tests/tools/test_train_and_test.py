@@ -117,7 +117,8 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing_behind(tmp_path, monkey
 
 def test_resume_without_a_checkpoint_starts_anew(tmp_path, monkeypatch, capfd):
     monkeypatch.syspath_prepend(str(ENGINE_TESTS))
-    main_of('train')([str(TOY), '--work-dir', str(tmp_path), '--resume', '--no-validate', '--cfg-options', 'train_cfg.max_iters=1'])
+    main_of('train')([str(TOY), '--work-dir', str(tmp_path), '--resume', '--no-validate', '--cfg-options',
+                      'train_cfg.max_iters=1'])
     log = ''.join(capfd.readouterr())
     assert 'holds no checkpoint yet: training starts anew' in log and 'Iter(val)' not in log
     assert (tmp_path / 'iter_1.pth').exists()
