@@ -1,5 +1,6 @@
 """What chance does to a training sample. Every draw is made once, from `rng`, and kept in `results`: put it there
-beforehand and it is replayed. Sources: HaMeR `datasets/utils.py:do_augmentation` and its defaults."""
+beforehand and it is replayed. Sources: HaMeR `datasets/utils.py:do_augmentation` and its defaults, SMPLer-X
+`common/utils/preprocessing.py`."""
 import cv2
 import numpy as np
 import torch
@@ -39,6 +40,33 @@ class RandomHandAugmentation(BaseTransform):
             turn = np.clip(normal[1], -2, 2) if chance <= self.turn_probability else 0.0
             results['augmentation'] = dict(scale=float(1 + self.scale * clipped[0]), degrees=float(self.degrees * turn),
                                            shift=tuple(float(value) for value in self.shift * clipped[2:]))
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomPersonAugmentation(BaseTransform):
+    """Draws SMPLer-X's scale, in-plane turn and mirroring of a person's crop; `PersonCrop` applies them to picture and labels.
+
+    Adds: augmentation = dict(scale, degrees, flip).
+
+    Args:
+        scale: 1 + scale * clip(N, -1, 1), N standard normal.
+        degrees: degrees * clip(N, -2, 2) with probability `turn_probability`, else 0.
+        flip_probability: of seeing the person in a mirror.
+    """
+
+    def __init__(self, scale: float = 0.25, degrees: float = 30.0, turn_probability: float = 0.6,
+                 flip_probability: float = 0.5):
+        self.scale, self.degrees, self.turn_probability = scale, degrees, turn_probability
+        self.flip_probability = flip_probability
+
+    def transform(self, results: dict) -> dict:
+        if 'augmentation' not in results:
+            rng = generator(results)
+            normal, chance = rng.standard_normal(2), rng.random(2)
+            turn = np.clip(normal[1], -2, 2) if chance[0] <= self.turn_probability else 0.0
+            results['augmentation'] = dict(scale=float(1 + self.scale * np.clip(normal[0], -1, 1)),
+                                           degrees=float(self.degrees * turn), flip=bool(chance[1] < self.flip_probability))
         return results
 
 
@@ -93,4 +121,34 @@ class GuidanceNoise(BaseTransform):
             body = body @ rotations.axis_angle_to_rotmat(torch.from_numpy(draw['rotvec']))
         results['body_pose'] = body
         results['has_body_pose'] = results['has_body_pose'] * float(draw['keep'])
+        return results
+
+
+@TRANSFORMS.register_module()
+class HandJointNoise(BaseTransform):
+    """Makes the hand joints that guide the body adapter as unsure as predicted ones: scattered, or a whole hand missing.
+
+    Changes: hand_joints (2, 20, 3), x and y in cells of the body's map.
+    Adds: has_hands (2,), hand_joint_draw = dict(offset (2, 20, 2) cells, keep (2,)).
+
+    Args:
+        cells: standard deviation of x and y; a cell is 16 pixels of the encoder's crop.
+        dropout: probability of each hand of being taken away.
+    """
+
+    def __init__(self, cells: float = 0.0, dropout: float = 0.0):
+        if cells < 0 or not 0 <= dropout <= 1:
+            raise ValueError(f'HandJointNoise got cells={cells}, dropout={dropout}: cells >= 0 and dropout in [0, 1].')
+        self.cells, self.dropout = cells, dropout
+
+    def transform(self, results: dict) -> dict:
+        if 'hand_joint_draw' not in results:
+            rng = generator(results)
+            offset = self.cells * rng.standard_normal((*results['hand_joints'].shape[:2], 2))
+            results['hand_joint_draw'] = dict(offset=offset.astype(np.float32), keep=rng.random(2) >= self.dropout)
+        draw = results['hand_joint_draw']
+        joints = results['hand_joints']
+        moved = joints[..., :2] + torch.from_numpy(draw['offset'])
+        results['hand_joints'] = torch.cat((moved, joints[..., 2:]), dim=-1)
+        results['has_hands'] = torch.from_numpy(draw['keep']).to(joints.dtype)
         return results

@@ -110,22 +110,25 @@ def _turn_labels(results: dict, degrees: float) -> None:
         results['body_pose'] = torch.cat((turn @ body[:1], body[1:]))
 
 
-def warp_region(image: np.ndarray, matrix: np.ndarray, out_size: int, mirrored: bool = False, sigma: float = 0.0) -> np.ndarray:
-    """Bilinear warp of (H, W, 3) uint8 to (S, S, 3), black outside; `matrix` (2, 3) maps the (mirrored) image to the crop.
+def warp_region(image: np.ndarray, matrix: np.ndarray, out_size: int | tuple[int, int], mirrored: bool = False,
+                sigma: float = 0.0, as_float: bool = False) -> np.ndarray:
+    """Bilinear warp of (H, W, 3) uint8 to a square or (width, height), black outside; `matrix` (2, 3) maps the (mirrored) image
+    to the crop.
 
     Same values as mirroring, blurring and warping the whole image, which tests hold it to. Blurred crops are float32 and not
-    rounded: the blur runs in float64 with replicated edges, as in the reference.
+    rounded: the blur runs in float64 with replicated edges, as in the reference. `as_float` warps float32 without a blur.
     """
     height, width = image.shape[:2]
+    out_wh = np.array(out_size) * np.ones(2, int)
     inverse = cv2.invertAffineTransform(matrix)
-    last = out_size - 1
-    corners = np.array([[0, 0], [last, 0], [0, last], [last, last]]) @ inverse[:, :2].T + inverse[:, 2]
+    last = out_wh - 1
+    corners = np.array([[0, 0], [last[0], 0], [0, last[1]], last]) @ inverse[:, :2].T + inverse[:, 2]
     radius = int(BLUR_TRUNCATE * sigma + 0.5)
     low = np.maximum(np.floor(corners.min(0)) - 2 - radius, 0).astype(int)
     high = np.minimum(np.ceil(corners.max(0)) + 3 + radius, (width, height)).astype(int)
-    dtype = np.float32 if sigma else np.uint8
+    dtype = np.float32 if sigma or as_float else np.uint8
     if (high <= low).any():  # the crop lies outside the image
-        return np.zeros((out_size, out_size, 3), dtype)
+        return np.zeros((*out_wh[::-1], 3), dtype)
     left = width - high[0] if mirrored else low[0]
     region = image[low[1]:high[1], left:left + high[0] - low[0]]
     if mirrored:
@@ -135,7 +138,9 @@ def warp_region(image: np.ndarray, matrix: np.ndarray, out_size: int, mirrored: 
         kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
         kernel /= kernel.sum()
         region = cv2.sepFilter2D(region.astype(np.float64), cv2.CV_64F, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+    elif as_float:
+        region = region.astype(np.float32)
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ low
-    crop = cv2.warpAffine(region, shifted, (out_size, out_size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    crop = cv2.warpAffine(region, shifted, out_wh.tolist(), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return crop.astype(dtype, copy=False)

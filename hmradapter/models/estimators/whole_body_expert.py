@@ -103,7 +103,7 @@ class WholeBodyExpert(AdaptedExpert):
                                    dim=1)
         return dict(pose=torch.cat([rotations[name] for name in POSE53_PARTS], dim=1),
                     pose_valid=gt.pose_valid.unsqueeze(2), betas=gt.betas, has_betas=gt.has_betas, expression=gt.expression,
-                    has_expression=gt.has_expression, has_depth=seen[:, 0],
+                    has_expression=gt.has_expression, has_depth=seen * seen[:, :1],
                     keypoints_3d=joints - joints[:, :1], keypoints_3d_valid=seen,
                     part_keypoints_3d=part_relative(joints), part_keypoints_3d_valid=seen_from_root,
                     heatmap_joints=gt.heatmap_joints[..., :3], heatmap_joints_seen=gt.heatmap_joints[..., 3],

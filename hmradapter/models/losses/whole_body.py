@@ -89,12 +89,12 @@ def whole_body_terms(pred: dict[str, Tensor], target: dict[str, Tensor], frame: 
     pred: pose (B, 53, 3), betas, expression (B, 10), keypoints_3d (B, 137, 3) m, keypoints_2d (B, 137, 2) cells, body_joints
         (B, 25, 3) cells, hand_joints (B, 2, 20, 3) cells of the hands' boxes, boxes (B, 3, 4) px, box_centers, box_sizes
         (B, 3, 2) cells, in the order left hand, right hand, face.
-    target: the same names; pose_valid (B, 53, 3), has_betas, has_expression, has_depth (B,); keypoints_3d relative to the
-        pelvis and keypoints_3d_valid (B, 137); part_keypoints_3d relative to their part's root, part_keypoints_3d_valid;
+    target: the same names; pose_valid (B, 53, 3), has_betas, has_expression (B,); keypoints_3d relative to the pelvis,
+        keypoints_3d_valid and has_depth (B, 137); part_keypoints_3d relative to their part's root, part_keypoints_3d_valid;
         heatmap_joints (B, 137, 3) cells of the body's map and heatmap_joints_seen (B, 137); box_centers, box_sizes, has_boxes
         (B, 3). The terms smplx_* want smplx_heatmap_joints and smplx_heatmap_joints_seen.
     """
-    has_depth = target['has_depth'].view(-1, 1, 1)
+    has_depth = target['has_depth'][:, :HEATMAP65, None]
 
     def boxes(part: int) -> tuple:
         found, true = (torch.stack((where['box_centers'][:, part], where['box_sizes'][:, part]), dim=1) for where in (pred, target))
@@ -117,7 +117,7 @@ def whole_body_terms(pred: dict[str, Tensor], target: dict[str, Tensor], frame: 
         betas=lambda: (pred['betas'], target['betas'], target['has_betas']),
         expression=lambda: (pred['expression'], target['expression'], target['has_expression']),
         joints_3d=lambda: (pred['keypoints_3d'] - pred['keypoints_3d'][:, :1], target['keypoints_3d'],
-                           target['keypoints_3d_valid'] * has_depth.squeeze(2)),
+                           target['keypoints_3d_valid'] * target['has_depth']),
         part_joints_3d=lambda: (part_relative(pred['keypoints_3d']), target['part_keypoints_3d'],
                                 target['part_keypoints_3d_valid']),
         left_hand_box=lambda: boxes(0), right_hand_box=lambda: boxes(1), face_box=lambda: boxes(2),
