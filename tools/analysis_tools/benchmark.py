@@ -1,7 +1,7 @@
 """What speed costs and gives, side by side in one run: medians and ratios, as a table and as CSV.
 
     python tools/analysis_tools/benchmark.py --size tiny                       a minute on 2 cores
-    python tools/analysis_tools/benchmark.py --size huge --batch-size 1        HaMeR's size; full fine-tuning takes 14 GB
+    python tools/analysis_tools/benchmark.py --size huge --batch-size 1        HaMeR's size; full fine-tuning takes 12 GB
     python tools/analysis_tools/benchmark.py CONFIG --csv out/ --only paths inference
 
 paths       backbone and head: plain float32 attention, fused, fused in bfloat16
