@@ -12,13 +12,15 @@ import json
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
 from hmradapter.engine import HMRRunner
 from hmradapter.engine.config import load_config
 from hmradapter.engine.launch import LAUNCHERS, join_processes, leave_processes
 from hmradapter.fileio import atomic_write
+
+TRAINING_HOOKS = ('FrozenParamsHook', 'AdapterCheckpointHook', 'PredictionVisualizationHook', 'ThroughputHook')
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -38,11 +40,13 @@ def parse_args(argv=None) -> argparse.Namespace:
 def main(argv=None) -> None:
     args = parse_args(argv)
     try:
-        cfg = load_config(args.config, args.cfg_options)
-        cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
-        choose_weights(cfg, args.checkpoint, args.adapter)
+        options = args.cfg_options | chosen_weights(args.checkpoint, args.adapter)
         if args.dump:
-            ask_for_dump(cfg, args.dump)
+            options['test_evaluator.dump_path'] = args.dump
+        cfg = load_config(args.config, options)
+        cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+        # The training's hooks watch weights and optimizer; an evaluation has neither to guard.
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] not in TRAINING_HOOKS]
         join_processes(cfg, args.launcher)
     except (ValueError, FileNotFoundError) as error:  # the user's mistakes, told without a traceback
         sys.exit(f'{Path(sys.argv[0]).name}: {error}')
@@ -60,28 +64,19 @@ def main(argv=None) -> None:
     leave_processes()
 
 
-def choose_weights(cfg: Config, checkpoint: str | None, adapter: str | None) -> None:
-    """Say in the config which weights are evaluated."""
+def chosen_weights(checkpoint: str | None, adapter: str | None) -> dict:
+    """The config options that say which weights are evaluated."""
     for path in (checkpoint, adapter):
         if path and path != 'none' and not Path(path).exists():
             raise FileNotFoundError(f'{path} does not exist.')
     if checkpoint and adapter:
         raise ValueError('a full checkpoint holds its adapter already: give either the checkpoint or --adapter.')
-    cfg.load_from, cfg.resume = checkpoint, False
+    options = dict(load_from=checkpoint, resume=False)
     if adapter == 'none':
-        cfg.model.update(adapter=None, trainable=None)
+        options |= {'model.adapter': None, 'model.trainable': None}
     elif adapter:
-        cfg.model.adapter_file = adapter
-    # The training's hooks watch weights and optimizer; an evaluation has neither to guard.
-    cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or []
-                        if hook['type'] not in ('FrozenParamsHook', 'AdapterCheckpointHook')]
-
-
-def ask_for_dump(cfg: Config, path: str) -> None:
-    """Let the test metric write its samples to `path`."""
-    if not isinstance(cfg.test_evaluator, dict) or 'metrics' in cfg.test_evaluator:
-        raise ValueError(f'--dump {path}: test_evaluator has several metrics; set dump_path of the one that shall write.')
-    cfg.test_evaluator.dump_path = path
+        options['model.adapter_file'] = adapter
+    return options
 
 
 if __name__ == '__main__':

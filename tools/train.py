@@ -36,10 +36,9 @@ def parse_args(argv=None) -> argparse.Namespace:
 def main(argv=None) -> None:
     args = parse_args(argv)
     try:
-        cfg = load_config(args.config, args.cfg_options)
+        start = {'model.adapter_file': args.adapter} if args.adapter else {}
+        cfg = load_config(args.config, args.cfg_options | start)
         cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
-        if args.adapter:
-            cfg.model.adapter_file = args.adapter
         if args.no_validate:
             cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         set_resume(cfg, args.resume)

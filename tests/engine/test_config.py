@@ -78,7 +78,7 @@ def test_an_option_below_a_variable_reaches_all_who_read_it(write):
 
 @pytest.mark.parametrize(('option', 'message'), [
     ('data_rot', "the config has no 'data_rot'. Did you mean 'data_root'?"),
-    ('dataset.data_rot', "dataset has no 'data_rot'. Did you mean 'data_root'?"),
+    ('dataset.data_rot', "train_dataloader.dataset.data_rot: ToyDataset has no argument 'data_rot'. Did you mean 'data_root'?"),
     ('model.widthh', "model.widthh: ToyExpert has no argument 'widthh'. Did you mean 'width'?"),
     ('train_cfg.maxiters', "Did you mean 'max_iters'?"),
     ('model.width.deep', 'model.width is 8, which has nothing below it'),
@@ -89,6 +89,12 @@ def test_an_option_that_matches_nothing_is_an_error(option, message):
     with pytest.raises(ConfigError) as caught:
         load_config(TOY, {option: 1})
     assert message in str(caught.value)
+
+
+def test_a_new_key_of_a_typed_variable_is_checked_where_it_is_used():
+    assert load_config(TOY, {'dataset.noise': 0.5}).train_dataloader.dataset.noise == 0.5
+    with pytest.raises(ConfigError, match="ToyDataset has no argument 'nois'"):
+        load_config(TOY, {'dataset.nois': 0.5})
 
 
 def test_new_keys_that_a_class_takes_are_options(tmp_path):

@@ -1,11 +1,15 @@
 """Laws of the frozen base, the adapter's file and the logged scalars."""
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from mmengine.structures import BaseDataElement
 
-from hmradapter.engine.hooks import FrozenParamsError
+from hmradapter.engine.hooks import FrozenParamsError, PredictionVisualizationHook
 from hmradapter.engine.hooks.frozen_params import check_ranks, frozen_modules
+from hmradapter.structures import HMRDataSample, stack_samples
 
 
 def test_frozen_parts_keep_their_bits_and_the_rest_learns(tmp_path, toy_runner):
@@ -68,3 +72,29 @@ def test_ranks_with_differing_bases_are_refused(monkeypatch):
     monkeypatch.setattr('hmradapter.engine.hooks.frozen_params.all_gather_object', lambda mine: [mine, dict(mine, a='00')])
     with pytest.raises(FrozenParamsError, match='1 frozen tensors of rank 1 differ from those of rank 0, first a'):
         check_ranks(dict(a='ff', b='ee'))
+
+
+class Hands(torch.nn.Module):
+    """Predicts the samples that it is given; notes in which mode."""
+    body_model = SimpleNamespace(faces=np.zeros((1, 3), int))
+
+    def test_step(self, data):
+        self.mode = self.training, torch.is_grad_enabled()
+        return data['data_samples'].split()
+
+
+def test_pictures_show_the_first_crops_every_so_often():
+    gt = BaseDataElement(betas=torch.ones(10))
+    batch = stack_samples([HMRDataSample(metainfo=dict(key=str(i)), gt=gt) for i in range(6)])
+    drawn = []
+    visualizer = SimpleNamespace(add_batch=lambda *said: drawn.append(said))
+    runner = SimpleNamespace(model=Hands().train(), iter=0, visualizer=visualizer)
+    hook = PredictionVisualizationHook(interval=2, num_samples=3)
+    hook.before_train(runner)
+    for runner.iter in range(5):
+        hook.after_train_iter(runner, runner.iter, dict(inputs=torch.zeros(6, 3, 8, 8), data_samples=batch))
+    assert [(name, len(crops), [s.key for s in samples], step) for name, crops, samples, _, step in drawn] == [
+        ('predictions', 3, ['0', '1', '2'], 2), ('predictions', 3, ['0', '1', '2'], 4)]
+    assert runner.model.mode == (False, False) and runner.model.training
+    with pytest.raises(ValueError, match="visualizer.type is 'object'"):
+        hook.before_train(SimpleNamespace(visualizer=object()))

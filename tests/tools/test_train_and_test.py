@@ -115,12 +115,12 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing_behind(tmp_path, monkey
     assert message in caught.value.code and not list(tmp_path.iterdir())
 
 
-def test_resume_without_a_checkpoint_starts_anew(tmp_path, monkeypatch, capfd):
+def test_resume_without_a_checkpoint_starts_anew(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ENGINE_TESTS))
     main_of('train')([str(TOY), '--work-dir', str(tmp_path), '--resume', '--no-validate', '--cfg-options',
                       'train_cfg.max_iters=1'])
-    log = ''.join(capfd.readouterr())
-    assert 'holds no checkpoint yet: training starts anew' in log and 'Iter(val)' not in log
+    log, = tmp_path.glob('*/*.log')
+    assert 'Iter(train) [1/1]' in log.read_text() and 'Iter(val)' not in log.read_text()
     assert (tmp_path / 'iter_1.pth').exists()
 
 

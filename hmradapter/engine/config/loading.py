@@ -64,8 +64,8 @@ def _unmatched(cfg: Config, option: str) -> str | None:
 def _unmatched_key(cfg: Config, value, option: str, walked: list[str], part: str) -> str | None:
     if not walked:
         return None if part in RUN_KEYS else f'{option}: the config has no {part!r}.{suggestion(part, {*RUN_KEYS, *cfg})}'
-    if walked[0] in RUN_KEYS and known_keys(value, '.'.join(walked)) is not None:
-        return None
+    if 'type' in value or known_keys(value, '.'.join(walked)) is not None:
+        return None  # `validate` knows what may stand there
     return f'{option}: {".".join(walked)} has no {part!r}.{suggestion(part, value)}'
 
 
