@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hmradapter.apis import adapter_off, infer_hands, init_model, make_camera
-from hmradapter.apis.inference import check_body
+from hmradapter.apis.inference import check_body, inference_crop
 from hmradapter.geometry.mirror import mirror_body_axis_angle
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.models.adapters.adapter_file import AdapterMismatchError
@@ -21,8 +21,8 @@ def test_predictions_are_typed_placed_and_finite(base_model, picture):
         assert np.allclose(p.hand_pose @ p.hand_pose.transpose(0, 2, 1), np.eye(3), atol=1e-5)
         assert np.allclose(np.linalg.det(p.global_orient), 1, atol=1e-5)
         assert p.crop_center.tolist() == [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]
-        # HaMeR's rule: twice the box, grown to 3 : 4
-        w, h = 2 * (box[2] - box[0]), 2 * (box[3] - box[1])
+        # HaMeR's rule: the box times the config's factor, grown to 3 : 4
+        w, h = inference_crop(base_model).rescale_factor * np.subtract(box[2:], box[:2])
         assert p.crop_size == pytest.approx(max(w, h, w * 4 / 3))
         assert p.camera.source == 'assumed' and p.camera.focal[0] == pytest.approx(5000 / 256 * 320)
 

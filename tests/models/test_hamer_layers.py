@@ -17,8 +17,8 @@ def both_paths(build, *inputs):
     results = []
     for fused in (True, False):
         torch.manual_seed(0)
-        module = build(fused)
-        given = [value.clone().requires_grad_(True) for value in inputs]
+        module = build(fused).double()  # in float32 the kernels' rounding alone comes near any useful limit
+        given = [value.double().requires_grad_(True) for value in inputs]
         out = module(*given)
         out = torch.cat(list(out.values()), dim=-1) if isinstance(out, dict) else out
         out.square().sum().backward()
@@ -36,7 +36,7 @@ def both_paths(build, *inputs):
 def test_fused_is_plain(build, shapes):
     inputs = [torch.randn(shape, generator=torch.Generator().manual_seed(i)) for i, shape in enumerate(shapes)]
     for fused, plain in zip(*both_paths(build, *inputs), strict=True):
-        assert_close(fused, plain, rtol=1e-4, atol=1e-5)
+        assert_close(fused, plain, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
