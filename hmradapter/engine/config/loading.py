@@ -73,6 +73,10 @@ def _keys(cfg: Config, option: str) -> tuple:
     """An option's key as a path of dict keys and list numbers."""
     value, keys = cfg, []
     for part in option.split('.'):
-        keys.append(int(part) if isinstance(value, (list, tuple)) else part)
-        value = value[keys[-1]] if value is not None and not isinstance(value, str) else None
+        if isinstance(value, (list, tuple)):
+            keys.append(int(part))
+            value = value[int(part)]
+        else:
+            keys.append(part)
+            value = value.get(part) if value is cfg or isinstance(value, dict) else None  # a new key has no value yet
     return tuple(keys)
