@@ -24,7 +24,7 @@ _REGISTRIES = dict(
     worker_init_fn=ours.FUNCTIONS, val_evaluator=ours.METRICS, test_evaluator=ours.METRICS, train_cfg=ours.LOOPS,
     val_cfg=ours.LOOPS, test_cfg=ours.LOOPS, optim_wrapper=ours.OPTIM_WRAPPERS, optimizer=ours.OPTIMIZERS,
     param_scheduler=ours.PARAM_SCHEDULERS, default_hooks=ours.HOOKS, custom_hooks=ours.HOOKS, visualizer=ours.VISUALIZERS,
-    vis_backends=ours.VISBACKENDS, log_processor=mm.LOG_PROCESSORS, init_cfg=mm.WEIGHT_INITIALIZERS,
+    vis_backends=ours.VISBACKENDS, log_processor=ours.LOG_PROCESSORS, init_cfg=mm.WEIGHT_INITIALIZERS,
     model_wrapper_cfg=mm.MODEL_WRAPPERS)
 # Keys that builders take out of a typed dict before its class sees it.
 _BUILDER_KEYS = {ours.HOOKS: {'priority'}, ours.OPTIM_WRAPPERS: {'optimizer', 'constructor', 'paramwise_cfg'},
