@@ -13,7 +13,6 @@ import torch
 from hmradapter.body_models import MANOLayer
 from hmradapter.fileio import sha256_file
 from hmradapter.geometry.mirror import mirror_points, mirror_rotmat
-from hmradapter.geometry.rotations import axis_angle_to_rotmat
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,6 @@ class HandModel:
     def load(cls, path: str | Path, num_betas: int = 10) -> 'HandModel':
         """From MANO_RIGHT's file or its folder."""
         return cls.of(MANOLayer(str(path), side='right', num_betas=num_betas))
-
-    def relaxed_pose(self, hand: str) -> np.ndarray:
-        """Finger rotations (15, 3, 3) float32 of the model's mean hand, on the given side."""
-        pose = axis_angle_to_rotmat(self.layer.hand_mean.view(15, 3))
-        return (mirror_rotmat(pose) if hand == 'left' else pose).float().numpy()
 
     @torch.no_grad()
     def mesh(self, hand: str, global_orient: np.ndarray, hand_pose: np.ndarray,

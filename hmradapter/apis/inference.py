@@ -71,7 +71,7 @@ def infer_hands(model: nn.Module, image: np.ndarray, boxes: Sequence[Sequence[fl
         model: of `init_model`.
         image: (H, W, 3) uint8 BGR, as OpenCV reads it.
         boxes: (N, 4) x0, y0, x1, y1 in px, tight around each hand; crops are enlarged as the config's `HandCrop` says.
-        hands: N times 'right', 'left' or 'auto'; the latter tries both and keeps the more plausible (`side_choice`).
+        hands: N times 'right', 'left' or 'auto'; the latter tries both and keeps the better (`side_choice`).
         body_poses: N guiding bodies or None each: (22, 3) axis-angle or (22, 3, 3), SMPL-X order, pelvis in the camera frame,
             the others relative to their parents, not mirrored. Read by a model with an adapter only.
         intrinsics: K (3, 3) px; or `focal` px alone; else HaMeR's assumption (see `make_camera`).
@@ -102,7 +102,8 @@ def infer_hands(model: nn.Module, image: np.ndarray, boxes: Sequence[Sequence[fl
         for sample in _predict(model, items[start:start + batch_size]):
             i = int(sample.sample_idx)
             found[i].append(_prediction(sample, checked[i], camera, hand_model, model.adapter is not None))
-    return [options[0] if len(options) == 1 else choose_side(options, hand_model) for options in found]
+    return [options[0] if len(options) == 1 else choose_side(options, body)
+            for options, body in zip(found, bodies, strict=True)]
 
 
 @contextmanager

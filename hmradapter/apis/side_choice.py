@@ -1,29 +1,33 @@
 """Choosing the side of a hand that came without one: the network looks at the crop as a right and as a left hand.
 
-A wrong side makes the network explain a mirrored hand, which costs plausibility. The rule takes the side with the smaller
-`implausibility`; docs/outputs.md says how often it is right, and where that was measured.
+A wrong side makes the network explain a mirrored hand, which then fills its box less well; and where there is a body, its wrist
+of that side points elsewhere. How often the choice is right stands in docs/outputs.md
+(measured by tools/analysis_tools/measure_side_choice.py).
 """
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from hmradapter.apis.hand_mesh import HandModel
 from hmradapter.apis.prediction import HandPrediction
+from hmradapter.geometry.kinematics import global_rotations
 from hmradapter.geometry.rotations import geodesic_angle
+from hmradapter.structures.joints import BODY_PARENTS
+
+WRISTS = dict(left=20, right=21)  # joints of SMPL-X
 
 
-def choose_side(options: Sequence[HandPrediction], hand_model: HandModel) -> HandPrediction:
+def choose_side(options: Sequence[HandPrediction], body: Tensor | None = None) -> HandPrediction:
     """The most plausible of several predictions of one hand, marked as chosen by the program."""
-    best = min(options, key=lambda prediction: implausibility(prediction, hand_model.relaxed_pose(prediction.hand)))
-    return replace(best, side_given=False)
+    return replace(min(options, key=lambda prediction: implausibility(prediction, body)), side_given=False)
 
 
-def finger_bend(prediction: HandPrediction, mean_pose: np.ndarray) -> float:
-    """Mean angle in radians between the fingers' rotations and the relaxed hand's (15, 3, 3)."""
-    angles = geodesic_angle(torch.from_numpy(prediction.hand_pose), torch.from_numpy(mean_pose))
-    return float(angles.mean())
+def implausibility(prediction: HandPrediction, body: Tensor | None = None) -> float:
+    """Box mismatch, plus the wrist's disagreement with the body (22, 3, 3) where there is one."""
+    cost = box_mismatch(prediction)
+    return cost if body is None else cost + wrist_disagreement(prediction, body)
 
 
 def box_mismatch(prediction: HandPrediction) -> float:
@@ -34,12 +38,13 @@ def box_mismatch(prediction: HandPrediction) -> float:
     pixels = points[:, :2] / points[:, 2:] * prediction.camera.focal + prediction.camera.princpt
     low, high = pixels.min(0), pixels.max(0)
     box = prediction.box_xyxy
-    sides = np.clip(np.minimum(high, box[2:]) - np.maximum(low, box[:2]), 0, None)
-    inside = float(sides.prod())
+    inside = float(np.clip(np.minimum(high, box[2:]) - np.maximum(low, box[:2]), 0, None).prod())
     union = float((high - low).prod() + (box[2:] - box[:2]).prod()) - inside
     return 1 - inside / max(union, 1e-9)
 
 
-def implausibility(prediction: HandPrediction, mean_pose: np.ndarray) -> float:
-    """What the rule compares: box mismatch plus finger bend."""
-    return box_mismatch(prediction) + finger_bend(prediction, mean_pose)
+def wrist_disagreement(prediction: HandPrediction, body: Tensor) -> float:
+    """Angle in radians between the predicted hand's orientation and that of the body's wrist on its side: MANO's wrist is
+    SMPL-X's, no offset between them. body (22, 3, 3), pelvis in the camera frame, the others parent-relative."""
+    wrist = global_rotations(body, BODY_PARENTS)[WRISTS[prediction.hand]]
+    return float(geodesic_angle(torch.from_numpy(prediction.global_orient).to(wrist), wrist))
