@@ -12,7 +12,7 @@ train_dataloader = dict(
     dataset=dataset)
 val_dataloader = dict(
     batch_size=batch, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), collate_fn=dict(type='toy_collate'),
-    dataset=dataset)
+    dataset=dict(dataset, noise=0.0))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='ToyMetric')
 test_evaluator = val_evaluator
