@@ -7,8 +7,8 @@ PERSON_ASPECT = 0.75  # width over height of the crop
 
 
 def person_box(box_xywh, img_size: Sequence[float], ratio: float, aspect: float = PERSON_ASPECT) -> np.ndarray | None:
-    """Crop (4,) float32 xywh for a box (4,) xywh in pixels of an image (W, H): cut to the image (and one pixel less wide and high,
-    as there), grown about its centre to the aspect, then times `ratio`. None for a box that does not cover anything."""
+    """Crop (4,) float32 xywh for a box (4,) xywh in pixels of an image (W, H): cut to the image (and one pixel less wide and
+    high, as there), grown about its centre to the aspect, then times `ratio`. None for a box that does not cover anything."""
     x, y, w, h = (float(value) for value in box_xywh)
     x0, y0 = max(0.0, x), max(0.0, y)
     x1, y1 = min(img_size[0] - 1, x0 + max(0.0, w - 1)), min(img_size[1] - 1, y0 + max(0.0, h - 1))

@@ -22,7 +22,7 @@ def as_double(points: Points) -> Tensor:
     return torch.as_tensor(points).to(device='cpu', dtype=torch.float64)
 
 
-def _mean(distances: Tensor, valid: Points | None) -> Tensor:
+def mean_of_valid(distances: Tensor, valid: Points | None) -> Tensor:
     """Mean over the last axis, of the valid entries when `valid` (..., N) is given; NaN where none is."""
     if valid is None:
         return distances.mean(-1)
@@ -38,7 +38,7 @@ def point_distances_mm(pred: Points, true: Points) -> Tensor:
 def mpjpe_mm(pred: Points, true: Points, root: int = 0, valid: Points | None = None) -> Tensor:
     """Mean joint error after moving joint `root` of both to the origin, (..., J, 3) x 2 -> (...) mm. valid (..., J) bool."""
     pred, true = as_double(pred), as_double(true)
-    return _mean(point_distances_mm(pred - pred[..., root:root + 1, :], true - true[..., root:root + 1, :]), valid)
+    return mean_of_valid(point_distances_mm(pred - pred[..., root:root + 1, :], true - true[..., root:root + 1, :]), valid)
 
 
 def pve_mm(pred: Points, true: Points, pred_root: Points, true_root: Points) -> Tensor:

@@ -1,10 +1,11 @@
 """SMPLer-X's virtual camera and its units, over any leading dimensions.
 
-Convention: the encoder sees a crop of `img_size` pixels (256 x 192) through a camera with `focal` and `princpt` in those pixels.
-Heat-map joints live in cells of `map_size`: x and y by the size of a cell (16 px), z by `depth_range` metres around the root;
-integers are cell centres, and nothing is shifted by half a cell. A hand's box is cut out of the same crop and has cells of its own.
-At cam = (0, 0, 0) the body stands 28.19 m away; the pixel (96, 128) is the cell (6, 8).
-Source: SMPLer-X `main/config.py`, `main/SMPLer_X.py`, `common/utils/human_models.py`; the settings are the same for S, B, L and H.
+Convention: the encoder sees a crop of `img_size` pixels (256 x 192) through a camera with `focal` and `princpt` in those
+pixels. Heat-map joints live in cells of `map_size`: x and y by the size of a cell (16 px), z by `depth_range` metres around the
+root; integers are cell centres, and nothing is shifted by half a cell. A hand's box is cut out of the same crop and has cells
+of its own. At cam = (0, 0, 0) the body stands 28.19 m away; the pixel (96, 128) is the cell (6, 8).
+Source: SMPLer-X `main/config.py`, `main/SMPLer_X.py`, `common/utils/human_models.py`; the settings are the same for S, B, L and
+H.
 """
 import math
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ class BodyFrame:
         return torch.cat((low, low + grown), dim=-1)
 
     def cells_in_box(self, points: Tensor, box: Tensor) -> Tensor:
-        """Cells of the body's map (..., N, 2) -> cells of a hand's map that covers `box` (..., 4), pixels of the encoder's crop."""
+        """Cells of the body's map (..., N, 2) -> cells of a hand's map that covers `box` (..., 4), pixels of the encoder's
+        crop."""
         origin, side = self._box_cells(box)
         return (points - origin) * points.new_tensor(self.hand_map_size[:0:-1]) / side
 

@@ -25,8 +25,8 @@ def expand_to_aspect(wh: Tensor, aspect: tuple[float, float] | None = HAMER_ASPE
 def crop_affine(center: Tensor, size: Tensor, out_size: float | tuple[float, float], scale: Tensor | float = 1.0,
                 degrees: Tensor | float = 0.0) -> Tensor:
     """Image to crop: centre (..., 2), side (...) or (w, h) (..., 2) px times `scale`, turned by `degrees` -> (..., 2, 3).
-    For a square, A = k [[cos, sin], [-sin, cos]], k = out_size / (size scale); the centre lands on half of `out_size`, which is a
-    side or (w, h).
+    For a square, A = k [[cos, sin], [-sin, cos]], k = out_size / (size scale); the centre lands on half of `out_size`, which is
+    a side or (w, h).
     As in the original, the map goes through the crop's centre, bottom and right points rounded to float32, so that crops agree
     to the last grey level; entries differ from the closed form by up to 5e-4 px."""
     angle = degrees_to_radians(torch.as_tensor(degrees, dtype=center.dtype, device=center.device))

@@ -35,16 +35,16 @@ def convert_state(state: Mapping[str, Tensor], layout: Layout, source: str | Pat
                                  f'{_first(unexpected)}. It is another model, or another version of it.')
     tensors = {ours: state[name] for name, ours in wanted.items()}
     if len(tensors) < len(wanted):
-        raise ExpertWeightsError(f'{source} names some tensors twice, with and without {layout.prefix!r} or in an older spelling; '
-                                 'which of the two counts cannot be told.')
+        raise ExpertWeightsError(f'{source} names some tensors twice, with and without {layout.prefix!r} or in an older '
+                                 'spelling; which of the two counts cannot be told.')
     return tensors, ignored
 
 
 def read_expert(path: str | Path) -> tuple[dict[str, Tensor], list[str]]:
     """(tensors under our names, names that were ignored) of an expert's file.
 
-    `path` is our .safetensors, an original checkpoint (HaMeR's .ckpt or .pt, SMPLer-X's .pth.tar), or a checkpoint of a training
-    run here (.pth), whose adapter is ignored. Nothing that is pickled in it runs.
+    `path` is our .safetensors, an original checkpoint (HaMeR's .ckpt or .pt, SMPLer-X's .pth.tar), or a checkpoint of a
+    training run here (.pth), whose adapter is ignored. Nothing that is pickled in it runs.
 
     Raises:
         FileNotFoundError, UnsafeFileError, DamagedFileError, ExpertWeightsError: each names the file.

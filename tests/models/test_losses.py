@@ -122,9 +122,9 @@ def test_keypoint_map_finds_the_cell_of_a_joint_and_ignores_those_outside():
     loss = LOSSES.build(dict(type='KeypointMapLoss', channels=4, num_keypoints=3))
     joints = torch.tensor([[[0.0, 0.0, 1.0], [-0.375 + 0.75 / 12, -0.5 + 1 / 16, 0.5], [0.49, 0.0, 1.0]]])
     place = loss.place(joints, 8, 6).unflatten(-1, (8, 6))
-    assert place[0, 0].sum() == 1 and torch.equal(place[0, 0, 3:5, 2:4], torch.full((2, 2), 0.25))  # the middle: four cells share it
-    assert place[0, 1, 0, 0] == pytest.approx(0.5)                                                    # the first cell, half trusted
-    assert place[0, 2].sum() == 0                                                                     # beyond the middle columns
+    assert place[0, 0].sum() == 1 and torch.equal(place[0, 0, 3:5, 2:4], torch.full((2, 2), 0.25))  # shared by four
+    assert place[0, 1, 0, 0] == pytest.approx(0.5)  # the first cell, half trusted
+    assert place[0, 2].sum() == 0  # beyond the middle columns
 
 
 def test_keypoint_map_of_unlabelled_joints_costs_nothing():

@@ -1,4 +1,5 @@
-"""A person's joints and boxes in the units that the whole-body expert is supervised in. J = 137 joints, the first 65 of a heat map."""
+"""A person's joints and boxes in the units that the whole-body expert is supervised in. J = 137 joints, the first 65 of a heat
+map."""
 import torch
 from mmcv.transforms import BaseTransform
 from torch import Tensor
@@ -28,7 +29,7 @@ class HeatmapTargets(BaseTransform):
         points, depth = results['keypoints_2d'], results['keypoints_3d']
         xy = self.cells(points[:, :2])
         labelled = (points[:, 2] > 0).to(xy.dtype)
-        # a joint with a label in 2D alone counts as lying at the root's depth: nothing is supervised there, but it is in the map
+        # a joint with a label in 2D alone counts as lying at the root's depth: not supervised there, but inside the map
         flat = (labelled > 0) & (depth[:, 3] * depth[0, 3] <= 0)
         z = self.depth_cells(torch.where(flat, 0, depth[:, 2] - depth[0, 2]))
         joints = torch.cat((xy, z.unsqueeze(1)), dim=1)
@@ -54,8 +55,8 @@ class HeatmapTargets(BaseTransform):
         return ((joints >= 0) & (joints < joints.new_tensor(self.frame.map_size[::-1]))).all(-1).to(joints.dtype)
 
     def boxes(self, corners: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Boxes (3, 4) x0 y0 x1 y1 in pixels of the crop -> centre and size (3, 4) in cells; a box that is not there is the first
-        cell's."""
+        """Boxes (3, 4) x0 y0 x1 y1 in pixels of the crop -> centre and size (3, 4) in cells; a box that is not there is the
+        first cell's."""
         low, high = self.cells(corners[:, :2]), self.cells(corners[:, 2:])
         found = torch.cat(((low + high) / 2, high - low), dim=1)
         nothing = found.new_tensor((0.5, 0.5, 1, 1))

@@ -14,8 +14,8 @@ HAND_LABELS = ('global_orient', 'hand_pose', 'betas', 'keypoints_2d', 'keypoints
                'has_global_orient', 'has_hand_pose', 'has_betas')
 HAND_GUIDANCE = ('body_pose', 'has_body_pose')
 PERSON_CROP = ('box_center', 'box_size', 'img_size', 'focal', 'princpt', 'crop_from_image')
-PERSON_LABELS = (*POSE53_PARTS, 'pose_valid', 'betas', 'has_betas', 'expression', 'has_expression', 'keypoints_3d', 'heatmap_joints',
-                 'boxes', 'has_boxes')
+PERSON_LABELS = (*POSE53_PARTS, 'pose_valid', 'betas', 'has_betas', 'expression', 'has_expression', 'keypoints_3d',
+                 'heatmap_joints', 'boxes', 'has_boxes')
 PERSON_GUIDANCE = ('hand_joints', 'has_hands')
 
 

@@ -24,10 +24,11 @@ class PersonCrop(BaseTransform):
     """Cut a person out of the image; an augmentation that was drawn is applied to picture and labels alike.
 
     Reads: img (H, W, 3) uint8 BGR, bbox_xywh (4,) px, augmentation if drawn.
-    Changes: img; if there, keypoints_2d (J, 3) px of the image -> px of the crop of `size`, keypoints_3d (J, 4) m, pose (53, 3, 3),
-        pose_valid (53,), part_boxes (3, 4) x0 y0 x1 y1 px of the image -> of the crop, has_part_boxes (3,).
-    Adds: box_center (2,) and box_size (2,) = (w, h), px of the unmirrored image, crop_from_image (3, 3) to pixels of the crop of
-        `size`, in_image (J,): joints that lie right of and below the image's corner (what SMPLer-X asks of a visible joint).
+    Changes: img; if there, keypoints_2d (J, 3) px of the image -> px of the crop of `size`, keypoints_3d (J, 4) m,
+        pose (53, 3, 3), pose_valid (53,), part_boxes (3, 4) x0 y0 x1 y1 px of the image -> of the crop, has_part_boxes (3,).
+    Adds: box_center (2,) and box_size (2,) = (w, h), px of the unmirrored image, crop_from_image (3, 3) to pixels
+        of the crop of `size`, in_image (J,): joints that lie right of and below the image's corner (what
+        SMPLer-X asks of a visible joint).
 
     Args:
         size: (height, width) of SMPLer-X's crop, pixels.
@@ -46,14 +47,15 @@ class PersonCrop(BaseTransform):
         height, width = results['img'].shape[:2]
         box = person_box(results['bbox_xywh'], (width, height), self.ratio, self.size[1] / self.size[0])
         if box is None:
-            raise ValueError(f'the person {results.get("key")!r} has the box {list(results["bbox_xywh"])} (x, y, w, h) in an image of '
-                             f'{width}x{height}: nothing of it lies inside; correct the box or leave the person out.')
+            raise ValueError(f'the person {results.get("key")!r} has the box {list(results["bbox_xywh"])} (x, y, w, h) in an '
+                             f'image of {width}x{height}: nothing of it lies inside; correct the box or leave the person out.')
         center = torch.from_numpy(box[:2] + box[2:] * np.float32(0.5))
         seen = mirror.mirror_pixels(center, width) if draw['flip'] else center
         matrix = boxes.crop_affine(seen.double(), torch.from_numpy(box[2:]).double(), self.size[::-1], draw['scale'],
                                    draw['degrees'])
-        results['img'] = warp_region(results['img'], matrix.float().double().numpy() / self.step,
-                                     (self.size[1] // self.step, self.size[0] // self.step), draw['flip'], as_float=self.as_float)
+        made = self.size[1] // self.step, self.size[0] // self.step
+        results['img'] = warp_region(results['img'], matrix.float().double().numpy() / self.step, made, draw['flip'],
+                                     as_float=self.as_float)
         crop_from_image = boxes.to_homogeneous(matrix)
         if draw['flip']:
             crop_from_image = crop_from_image @ mirror.mirror_affine(width)

@@ -33,5 +33,6 @@ class SMPLerXViT(HaMeRViT):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images (B, 3, H, W) of 0..1, not normalised any further -> features (B, C, h, w), task tokens (B, T, C)."""
         tokens = torch.cat((self.task_tokens.expand(len(images), -1, -1), self.embed(images)), dim=1)
-        tasks, patches = self.encode(tokens).split((self.task_tokens.shape[1], tokens.shape[1] - self.task_tokens.shape[1]), dim=1)
+        count = self.task_tokens.shape[1]
+        tasks, patches = self.encode(tokens).split((count, tokens.shape[1] - count), dim=1)
         return self.as_map(patches), tasks

@@ -20,8 +20,8 @@ from ..precision import frozen_dtype
 
 
 class AdaptedExpert(BaseModel):
-    """Backbone, head and an optional adapter. Subclasses say how a crop becomes a prediction (`regress`), what it costs (`loss`)
-    and how samples leave (`finish`).
+    """Backbone, head and an optional adapter. Subclasses say how a crop becomes a prediction (`regress`), what it costs
+    (`loss`) and how samples leave (`finish`).
 
     A user changes three fields: `expert` (the frozen weights), `adapter` (what is trained beside them), `trainable`.
 
@@ -62,8 +62,8 @@ class AdaptedExpert(BaseModel):
         if expert:
             load_expert(self, Path(expert))
         else:
-            warnings.warn(f'{type(self).__name__} runs on RANDOM WEIGHTS: `expert` names no file. Results mean nothing until it '
-                          'does.')
+            warnings.warn(f'{type(self).__name__} runs on RANDOM WEIGHTS: `expert` names no file. Results mean nothing until '
+                          'it does.')
 
     def _build_adapter(self, adapter: dict | None) -> nn.Module | None:
         return ADAPTERS.build(adapter, default_args=self.head.sizes) if adapter else None

@@ -75,8 +75,8 @@ class WholeBodyExpert(AdaptedExpert):
         """What needs the body model: absolute fingers, mesh, joints and their projection."""
         hands = {f'{side}_hand_pose': axis_angle_to_rotmat(residual + self._hand_mean(side))
                  for side, residual in zip(SIDES, (left, right), strict=True)}
-        mesh = self.body_model(**{name: pred[name] for name in ('global_orient', 'body_pose', 'jaw_pose', 'betas', 'expression')},
-                               **hands)
+        names = ('global_orient', 'body_pose', 'jaw_pose', 'betas', 'expression')
+        mesh = self.body_model(**{name: pred[name] for name in names}, **hands)
         joints = mesh.joints[:, WHOLE137_FROM_SMPLX144]
         return dict(hands, vertices=mesh.vertices, keypoints_3d=joints,
                     keypoints_2d=self.head.frame.project(joints + pred['cam_t'].unsqueeze(1)))
@@ -99,8 +99,8 @@ class WholeBodyExpert(AdaptedExpert):
             rotations[f'{side}_hand_pose'] = rotations[f'{side}_hand_pose'] - self._hand_mean(side)
         joints, seen = gt.keypoints_3d[..., :3], (gt.keypoints_3d[..., 3] > 0).to(gt.keypoints_3d.dtype)
         # nothing can be relative to a root that is not known
-        seen_from_root = torch.cat([seen[:, part] * seen[:, WHOLE137_ROOTS[name], None] for name, part in WHOLE137_PARTS.items()],
-                                   dim=1)
+        seen_from_root = torch.cat([seen[:, part] * seen[:, WHOLE137_ROOTS[name], None]
+                                    for name, part in WHOLE137_PARTS.items()], dim=1)
         return dict(pose=torch.cat([rotations[name] for name in POSE53_PARTS], dim=1),
                     pose_valid=gt.pose_valid.unsqueeze(2), betas=gt.betas, has_betas=gt.has_betas, expression=gt.expression,
                     has_expression=gt.has_expression, has_depth=seen * seen[:, :1],

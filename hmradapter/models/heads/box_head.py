@@ -27,11 +27,12 @@ class BoxHead(nn.Module):
         self.upsample = upsampling([in_channels] + STEPS * [dim])
         self.to_center = nn.Conv2d(dim, len(BOX_PARTS), 1)
         self.sample = ROI_SAMPLERS.build(sampler or dict(type='BilinearJointSampler'))
-        self.to_size = nn.ModuleDict({part: nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 2)) for part in BOX_PARTS})
+        self.to_size = nn.ModuleDict({part: nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 2))
+                                      for part in BOX_PARTS})
 
     def forward(self, features: Tensor, volumes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """features (B, C, H, W), volumes (B, J, D, H, W) -> centres (B, 3, 2) and sizes (B, 3, 2), x first, in cells of the map,
-        in the order of BOX_PARTS, and the centres' logits (B, 3, 8 H, 8 W). Sizes are unbounded and may be negative."""
+        """features (B, C, H, W), volumes (B, J, D, H, W) -> centres (B, 3, 2) and sizes (B, 3, 2), x first, in cells of the
+        map, in the order of BOX_PARTS, and the centres' logits (B, 3, 8 H, 8 W). Sizes are unbounded and may be negative."""
         fine = self.upsample(torch.cat((features, volumes.detach().flatten(1, 2)), dim=1))
         logits = self.to_center(fine)
         centers = soft_argmax(logits)[1]

@@ -10,8 +10,8 @@ from .upsampling import upsampling
 
 @HEADS.register_module()
 class HandRoI(nn.Module):
-    """Doubles the map (halving its channels) until it is `upscale` times as fine, cuts both hands out and mirrors the left ones,
-    so that all that follows sees right hands.
+    """Doubles the map (halving its channels) until it is `upscale` times as fine, cuts both hands out and mirrors the left
+    ones, so that all that follows sees right hands.
 
     Args:
         context_dim: C, before and after.

@@ -63,8 +63,8 @@ class SMPLerXHead(nn.Module):
                 guidance: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """features (B, C, H, W) and task tokens (B, 31, C) to raw readouts:
 
-        root6d (B, 6), body6d (B, 126), jaw6d (B, 6), hand6d (2 B, 90), interleaved rot6d; betas, expression (B, 10), cam (B, 3);
-        body_joints (B, 25, 3) in cells of the body's map, hand_joints (2 B, 20, 3) in cells of the hands'; box_centers and
+        root6d (B, 6), body6d (B, 126), jaw6d (B, 6), hand6d (2 B, 90), interleaved rot6d; betas, expression (B, 10), cam (B,
+        3); body_joints (B, 25, 3) in cells of the body's map, hand_joints (2 B, 20, 3) in cells of the hands'; box_centers and
         box_sizes (B, 3, 2), cells; boxes (B, 3, 4), pixels of the encoder's crop; box order left hand, right hand, face. Left
         hands come first and mirrored.
 

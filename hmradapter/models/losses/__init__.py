@@ -6,4 +6,5 @@ from .points import Keypoint2DLoss, Keypoint3DLoss, VertexLoss
 from .whole_body import BoxL1Loss, MaskedL1Loss, align_parts, move_hands_into_boxes, part_relative, whole_body_terms
 
 __all__ = ['BetasLoss', 'BoxL1Loss', 'HandPoseLoss', 'Keypoint2DLoss', 'Keypoint3DLoss', 'KeypointMapLoss', 'MaskedL1Loss',
-           'RotationMatrixLoss', 'SampleLoss', 'VertexLoss', 'align_parts', 'move_hands_into_boxes', 'part_relative', 'whole_body_terms']
+           'RotationMatrixLoss', 'SampleLoss', 'VertexLoss', 'align_parts', 'move_hands_into_boxes', 'part_relative',
+           'whole_body_terms']

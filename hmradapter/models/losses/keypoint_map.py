@@ -37,7 +37,8 @@ class KeypointMapLoss(SampleLoss):
         return -(place * F.log_softmax(logits, dim=-1)).sum((1, 2))
 
     def place(self, keypoints: Tensor, height: int, width: int) -> Tensor:
-        """Bilinear shares of each joint in the cells of the map, (B, K, 3) -> (B, K, h w); their sum is the confidence inside."""
+        """Bilinear shares of each joint in the cells of the map, (B, K, 3) -> (B, K, h w); their sum is the confidence
+        inside."""
         labelled = keypoints[..., 2:] > 0
         column, row = torch.where(labelled, keypoints[..., :2], -9.0).unbind(-1)  # -9: outside, whatever stood there
         across = _shares((column / self.width_share + 0.5) * width - 0.5, width)        # (B, K, w)

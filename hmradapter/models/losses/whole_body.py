@@ -50,8 +50,9 @@ class BoxL1Loss(MaskedL1Loss):
 def move_hands_into_boxes(joints: Tensor, seen: Tensor, boxes: Tensor, frame: BodyFrame) -> tuple[Tensor, Tensor]:
     """Hand joints of the body's map in cells of the (predicted) hand boxes, where heat maps of hands are compared.
 
-    joints (B, N, 2 or 3), N = 137 or 65, in cells; seen (B, N) their flags; boxes (B, 2, 4) of left and right hand, pixels of the
-    encoder's crop -> both, with hand joints moved and the flags of those outside of their box off. Inputs stay as they are."""
+    joints (B, N, 2 or 3), N = 137 or 65, in cells; seen (B, N) their flags; boxes (B, 2, 4) of left and right hand, pixels of
+    the encoder's crop -> both, with hand joints moved and the flags of those outside of their box off. Inputs stay as they
+    are."""
     joints, seen = joints.clone(), seen.clone()
     hand_depth, height, width = frame.hand_map_size
     for side, box in zip(HANDS, boxes.unbind(1), strict=True):
@@ -97,7 +98,8 @@ def whole_body_terms(pred: dict[str, Tensor], target: dict[str, Tensor], frame: 
     has_depth = target['has_depth'][:, :HEATMAP65, None]
 
     def boxes(part: int) -> tuple:
-        found, true = (torch.stack((where['box_centers'][:, part], where['box_sizes'][:, part]), dim=1) for where in (pred, target))
+        found, true = (torch.stack((where['box_centers'][:, part], where['box_sizes'][:, part]), dim=1)
+                       for where in (pred, target))
         return found, true, target['has_boxes'][:, part]
 
     def projection() -> tuple:

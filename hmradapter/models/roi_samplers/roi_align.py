@@ -1,8 +1,8 @@
 """RoIAlign with SMPLer-X's semantics, by compiled operators where they are installed and in plain torch elsewhere.
 
-Convention: boxes are x0, y0, x1, y1 in cells of the map, whose integers are cell centres (`aligned=False`: no half-cell shift); a
-side shorter than 1 counts as 1. Each of S x S bins is the mean of ceil(side / S) samples a side, spread evenly; a sample more than
-one cell outside of the map counts as 0, one that is nearer reads the border.
+Convention: boxes are x0, y0, x1, y1 in cells of the map, whose integers are cell centres (`aligned=False`: no half-cell shift);
+a side shorter than 1 counts as 1. Each of S x S bins is the mean of ceil(side / S) samples a side, spread evenly; a sample more
+than one cell outside of the map counts as 0, one that is nearer reads the border.
 R boxes, C channels, H x W cells, S bins a side. Source: `mmcv.ops.roi_align` as SMPLer-X calls it, `torchvision.ops.roi_align`.
 """
 import importlib.util
@@ -29,8 +29,8 @@ class _RoISampler(nn.Module):
 
 @ROI_SAMPLERS.register_module()
 class TorchRoIAlign(_RoISampler):
-    """RoIAlign in plain torch, on any device. Bilinear weights and the averages are products of a factor of y and one of x, so a
-    box is two small matrices around its map, and all boxes go in two batched products."""
+    """RoIAlign in plain torch, on any device. Bilinear weights and the averages are products of a factor of y and one of x, so
+    a box is two small matrices around its map, and all boxes go in two batched products."""
 
     def forward(self, features: Tensor, boxes: Tensor, index: Tensor) -> Tensor:
         """features (B, C, H, W), boxes (R, 4), index (R,) -> (R, C, S, S)."""
@@ -51,7 +51,7 @@ def axis_weights(start: Tensor, end: Tensor, cells: int, size: int) -> Tensor:
         sample = torch.arange(first, first + SAMPLES_AT_ONCE, device=start.device, dtype=start.dtype)
         at = start.view(-1, 1, 1) + (bins + (sample + 0.5) / count.view(-1, 1, 1)) * side.view(-1, 1, 1) / size    # (R, S, n)
         seen = (sample < count.view(-1, 1, 1)) & (at >= -1) & (at <= cells)
-        hat = (1 - (at.clamp(0, cells - 1).unsqueeze(-1) - positions).abs()).clamp(min=0)                           # (R, S, n, cells)
+        hat = (1 - (at.clamp(0, cells - 1).unsqueeze(-1) - positions).abs()).clamp(min=0)  # (R, S, n, cells)
         weights += (hat * seen.unsqueeze(-1)).sum(2)
     return weights / count.view(-1, 1, 1)
 
@@ -64,8 +64,8 @@ class TorchvisionRoIAlign(_RoISampler):
     def __init__(self, size: int = 16):
         super().__init__(size)
         if not has_torchvision_ops():
-            raise ImportError('TorchvisionRoIAlign needs torchvision with compiled operators; install it for your torch, or use '
-                              "type='TorchRoIAlign' (or 'RoIAlign', which takes what there is).")
+            raise ImportError('TorchvisionRoIAlign needs torchvision with compiled operators; install it for your torch, or '
+                              "use type='TorchRoIAlign' (or 'RoIAlign', which takes what there is).")
 
     def forward(self, features: Tensor, boxes: Tensor, index: Tensor) -> Tensor:
         """features (B, C, H, W), boxes (R, 4), index (R,) -> (R, C, S, S)."""

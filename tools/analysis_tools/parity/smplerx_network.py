@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmradapter.geometry.rotations import rotmat_to_axis_angle
 from hmradapter.models.backbones import SMPLerXViT
 from hmradapter.models.estimators import WholeBodyExpert
 from hmradapter.models.heads.box_head import BOX_PARTS
@@ -177,7 +176,8 @@ def loss_targets(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
     parts = tuple(SHORT.values())
     return dict(pose=target['smplx_pose'].unflatten(1, (-1, 3)), pose_valid=meta['smplx_pose_valid'].unflatten(1, (-1, 3)),
                 betas=target['smplx_shape'], has_betas=meta['smplx_shape_valid'], expression=target['smplx_expr'],
-                has_expression=meta['smplx_expr_valid'], has_depth=meta['is_3D'].unsqueeze(1).expand(-1, 137), keypoints_3d=target['joint_cam'],
+                has_expression=meta['smplx_expr_valid'], has_depth=meta['is_3D'].unsqueeze(1).expand(-1, 137),
+                keypoints_3d=target['joint_cam'],
                 keypoints_3d_valid=meta['joint_valid'].squeeze(2), part_keypoints_3d=target['smplx_joint_cam'],
                 part_keypoints_3d_valid=meta['smplx_joint_valid'].squeeze(2), heatmap_joints=target['joint_img'],
                 heatmap_joints_seen=meta['joint_trunc'].squeeze(2), smplx_heatmap_joints=target['smplx_joint_img'],

@@ -1,0 +1,112 @@
+"""Errors of whole-body meshes: the paper's PVE, PA-PVE and PA-MPJPE of body, hands and face, as SMPLer-X computes them.
+
+Convention: vertices (N, V, 3) in metres, errors (N,) in millimetres, float64. "hands" is the mean of both, of the seen ones
+where visibility counts. A hand is moved to its wrist, the face to the neck, the body to the pelvis; "pa" is fitted to each set
+alone. Source: SMPLer-X `data/humandata.py`, `data/EHF/EHF.py`, `data/PW3D/PW3D.py`, `data/UBody/UBody.py` (their `evaluate`).
+"""
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmradapter.evaluation.errors import MM_PER_M, Points, as_double, mean_of_valid, pa_mpjpe_mm, point_distances_mm
+from hmradapter.geometry.body_frame import BodyFrame
+from hmradapter.geometry.procrustes import similarity_align
+from hmradapter.structures.joints import HAND21_FROM_SMPLX144
+
+PELVIS, NECK, WRISTS = 0, 12, dict(left=20, right=21)
+SIDES = ('left', 'right')
+SKELETON = 55  # joints that SMPL-X regresses; fingertips are vertices
+# Fingertips of SMPL-X's mesh (thumb, index, middle, ring, pinky), as in the `smplx` package.
+TIP_VERTICES = dict(left=(5361, 4933, 5058, 5169, 5286), right=(8079, 7669, 7794, 7905, 8022))
+# The 14 joints of 3DPW's protocol among SMPL's 24 and SMPL-X's 55 (hips to wrists, neck, head).
+PW3D_JOINTS = (1, 2, 4, 5, 7, 8, 12, 15, 16, 17, 18, 19, 20, 21)
+
+
+@dataclass(frozen=True)
+class BodyRegions:
+    """What a whole-body mesh is measured at.
+
+    skeleton (55, V) and common14 (14, V): regressors of SMPL-X's joints and of the 14 that data sets share; hands {'left',
+    'right'}: (778,) and face (5023,): vertex numbers; tips: the five fingertips of each hand.
+    """
+    skeleton: np.ndarray
+    common14: np.ndarray
+    hands: dict[str, np.ndarray]
+    face: np.ndarray
+    tips: dict[str, tuple[int, ...]]
+
+    def joints(self, vertices: Points) -> Tensor:
+        """SMPL-X's joints (N, 55, 3)."""
+        return regress(self.skeleton, vertices)
+
+    def hand_joints(self, side: str, vertices: Points) -> Tensor:
+        """HAND21 (N, 21, 3) of one hand."""
+        vertices = as_double(vertices)
+        order = HAND21_FROM_SMPLX144[side]
+        found = torch.empty(*vertices.shape[:-2], len(order), 3, dtype=vertices.dtype)
+        regressed = [joint for joint in order if joint < SKELETON]
+        at = [i for i, joint in enumerate(order) if joint < SKELETON]
+        found[..., at, :] = regress(self.skeleton[regressed], vertices)
+        found[..., [i for i in range(len(order)) if i not in at], :] = vertices[..., list(self.tips[side]), :]
+        return found
+
+
+def regress(regressor: np.ndarray, vertices: Points) -> Tensor:
+    """Joints (..., J, 3) of vertices (..., V, 3) by a regressor (J, V)."""
+    return torch.as_tensor(regressor, dtype=torch.float64) @ as_double(vertices)
+
+
+def whole_body_errors(pred: Points, true: Points, regions: BodyRegions,
+                      in_sight: Callable[[Tensor], Tensor] | None = None) -> dict[str, Tensor]:
+    """Errors of meshes (N, V, 3): pve, pa_pve, pa_mpjpe (of 14 body joints), pve_face, pa_pve_face, and pve_, pa_pve_,
+    pa_mpjpe_ of left_hand, right_hand and hands; mrrpe, how wrong the way from right to left wrist is.
+
+    `in_sight(points (N, P, 3)) -> (N, P) bool` restricts every mean to true points that it accepts (UBody); alignment still
+    uses all, and a part without such a point is NaN."""
+    pred, true = as_double(pred), as_double(true)
+    pred_joints, true_joints = regions.joints(pred), regions.joints(true)
+
+    def moved(part, root: int) -> Tensor:
+        a, b = (points[:, part] - joints[:, root:root + 1] for points, joints in ((pred, pred_joints), (true, true_joints)))
+        return mean_of_valid(point_distances_mm(a, b), in_sight and in_sight(true[:, part]))
+
+    def aligned(a: Tensor, b: Tensor) -> Tensor:
+        return mean_of_valid(point_distances_mm(similarity_align(a, b), b), in_sight and in_sight(b))
+
+    everything = slice(None)
+    found = dict(pve=moved(everything, PELVIS), pa_pve=aligned(pred, true),
+                 pa_mpjpe=aligned(regress(regions.common14, pred), regress(regions.common14, true)),
+                 pve_face=moved(regions.face, NECK), pa_pve_face=aligned(pred[:, regions.face], true[:, regions.face]))
+    for side in SIDES:
+        hand = regions.hands[side]
+        found[f'pve_{side}_hand'] = moved(hand, WRISTS[side])
+        found[f'pa_pve_{side}_hand'] = aligned(pred[:, hand], true[:, hand])
+        found[f'pa_mpjpe_{side}_hand'] = aligned(regions.hand_joints(side, pred), regions.hand_joints(side, true))
+    for measure in ('pve', 'pa_pve', 'pa_mpjpe'):
+        found[f'{measure}_hands'] = torch.stack([found[f'{measure}_{side}_hand'] for side in SIDES]).nanmean(0)
+    between = [joints[:, WRISTS['left']] - joints[:, WRISTS['right']] for joints in (pred_joints, true_joints)]
+    return dict(found, mrrpe=MM_PER_M * (between[0] - between[1]).norm(dim=-1))
+
+
+def pw3d_errors(pred: Points, true_smpl: Points, skeleton: np.ndarray, smpl_regressor: np.ndarray) -> dict[str, Tensor]:
+    """mpjpe (pelvis to pelvis) and pa_mpjpe of 14 joints: SMPL-X's of the prediction (N, V, 3) by `skeleton` (55, V), SMPL's of
+    the true SMPL mesh (N, 6890, 3) by its own regressor (24, 6890)."""
+    joints = [regress(regressor, mesh) for regressor, mesh in ((skeleton, pred), (smpl_regressor, true_smpl))]
+    pred_14, true_14 = ((points - points[:, :1])[:, list(PW3D_JOINTS)] for points in joints)
+    return dict(mpjpe=point_distances_mm(pred_14, true_14).mean(-1), pa_mpjpe=pa_mpjpe_mm(pred_14, true_14))
+
+
+def inside_image(image_from_crop: Points, img_size: tuple[int, int], frame: BodyFrame) -> Callable[[Tensor], Tensor]:
+    """For `whole_body_errors`: whether points (N, P, 3) m of the crop's virtual camera fall inside the image (W, H), strictly.
+    image_from_crop (2, 3) leads from the data loader's crop to the image; `frame` is the BodyFrame."""
+    matrix = as_double(image_from_crop)
+
+    def in_sight(points: Tensor) -> Tensor:
+        crop = frame.project(as_double(points)) * points.new_tensor(frame.cell) * frame.crop_factor
+        pixels = crop @ matrix[:, :2].T + matrix[:, 2]
+        return ((pixels > 0) & (pixels < pixels.new_tensor(img_size))).all(-1)
+
+    return in_sight
