@@ -1,22 +1,18 @@
-"""The metric of hand meshes for MMEngine's loops: collects hands, gathers them from all processes, scores them once.
+"""The metric of hand meshes: left, right and the mean of both.
 
 B samples of a batch, N hands of the whole evaluation, V vertices. Samples arrive on their true side, metres, camera frame.
 """
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
-from mmengine.evaluator import BaseMetric
-from mmengine.logging import print_log
 from torch import Tensor
 
-from hmradapter.evaluation.dump import check_dump, concatenate, save_dump, sorted_unique
-from hmradapter.evaluation.protocols import get_protocol, run_facts
-from hmradapter.evaluation.scoring import CHUNK, Scores, score
-from hmradapter.evaluation.tables import format_scores
+from hmradapter.evaluation.dump import HANDS, check_dump
+from hmradapter.evaluation.gathered_metric import GatheredMetric, as_array
+from hmradapter.evaluation.protocols import HandProtocol
+from hmradapter.evaluation.scores import Scores
+from hmradapter.evaluation.scoring import CHUNK, score
 from hmradapter.geometry.mirror import mirror_points, mirror_rotmat
 from hmradapter.registry import BODY_MODELS, METRICS
 
@@ -24,7 +20,7 @@ TRUE_PARAMETERS = ('true_global_orient', 'true_hand_pose', 'true_betas')
 
 
 @METRICS.register_module()
-class HandMeshMetric(BaseMetric):
+class HandMeshMetric(GatheredMetric):
     """PVE, PA-PVE, MPJPE, PA-MPJPE (mm) and wrist rotation error (degrees) of hands: left, right and the mean of both.
 
     Numbers do not depend on the number of processes: rows are gathered, sorted by sample, freed of the duplicates that padding
@@ -40,44 +36,16 @@ class HandMeshMetric(BaseMetric):
     """
 
     default_prefix = 'hands'
+    layout = HANDS
+    protocol_kind = HandProtocol
 
     def __init__(self, body_models: dict[str, dict], protocol: str | dict = 'arctic-p1-val', dump_path: str | None = None,
                  prefix: str | None = None, collect_device: str = 'cpu', collect_dir: str | None = None):
-        self.protocol = get_protocol(protocol)
-        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+        super().__init__(protocol, dump_path, prefix=prefix, collect_device=collect_device, collect_dir=collect_dir)
         unknown = sorted(body_models.keys() - {'right', 'left'})
         if 'right' not in body_models or unknown:
             raise ValueError(f"body_models has the keys {sorted(body_models)}; it needs 'right' and may have 'left'.")
         self.body_models = {side: BODY_MODELS.build(config).eval() for side, config in body_models.items()}
-        self.dump_path = Path(dump_path) if dump_path else None
-        self.scores: Scores | None = None  # of the latest evaluation, on the main process
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep what scoring needs of each sample; nothing is averaged here."""
-        self.results.append(concatenate([self._row(sample) for sample in data_samples]))
-
-    def evaluate(self, size: int) -> dict:
-        """Gather the hands of all processes, score them, reset. `size` is the number of samples of the dataset.
-
-        Raises:
-            ValueError: on every process, when samples are missing or left over.
-        """
-        parts = all_gather_object(concatenate(self.results))
-        self.results.clear()
-        outcome: list = [None]
-        if is_main_process():
-            try:
-                outcome = [self._outcome(sorted_unique(concatenate(parts)), size)]
-            except ValueError as error:  # raised below, everywhere: the other processes would wait for ever
-                outcome = [error]
-        broadcast_object_list(outcome)
-        if isinstance(outcome[0], Exception):
-            raise outcome[0]
-        return outcome[0]
-
-    def compute_metrics(self, results: list) -> dict:
-        """Scores of collected parts; `evaluate` is the way in, this serves MMEngine's interface."""
-        return self._score(sorted_unique(concatenate(results)))
 
     # ---- one sample ---------------------------------------------------------------------------------------------------------
     def _row(self, sample: Mapping) -> dict[str, np.ndarray]:
@@ -88,40 +56,23 @@ class HandMeshMetric(BaseMetric):
                    is_right=np.uint8(sample['hand'] == 'right'),
                    visibility=np.float32(np.nan if visibility is None else visibility),
                    has_mesh=np.uint8(all(flags.values())), has_orient=np.uint8(flags['global_orient']),
-                   pred_vertices=_array(pred['vertices']), pred_keypoints_3d=_array(pred['keypoints_3d']),
-                   pred_global_orient=_array(pred['global_orient'])[0], pred_hand_pose=_array(pred['hand_pose']),
-                   pred_betas=_array(pred['betas']), pred_cam=_array(pred['cam']),
-                   true_global_orient=_array(truth['global_orient'])[0], true_hand_pose=_array(truth['hand_pose']),
-                   true_betas=_array(truth['betas']))
+                   pred_vertices=as_array(pred['vertices']), pred_keypoints_3d=as_array(pred['keypoints_3d']),
+                   pred_global_orient=as_array(pred['global_orient'])[0], pred_hand_pose=as_array(pred['hand_pose']),
+                   pred_betas=as_array(pred['betas']), pred_cam=as_array(pred['cam']),
+                   true_global_orient=as_array(truth['global_orient'])[0], true_hand_pose=as_array(truth['hand_pose']),
+                   true_betas=as_array(truth['betas']))
         if self.protocol.joints == 'dataset':
-            joints = _array(truth['keypoints_3d'])
+            joints = as_array(truth['keypoints_3d'])
             row.update(true_keypoints_3d=joints[:, :3], has_joints=np.uint8((joints[:, 3] > 0).all()))
         else:
             row['has_joints'] = row['has_mesh']
         return {name: np.asarray(value)[None] for name, value in row.items()}
 
     # ---- all of them --------------------------------------------------------------------------------------------------------
-    def _outcome(self, arrays: dict[str, np.ndarray], size: int) -> dict:
-        found = len(arrays.get('sample_idx', ()))
-        if found != size:
-            raise ValueError(f'{found} different samples were evaluated, but the dataset has {size}: samples were '
-                             f'{"lost" if found < size else "given the same place twice"}; the sampler has to visit each one '
-                             '(padding may repeat some), with a unique sample_idx and key each.')
-        return {f'{self.prefix}/{name}': value for name, value in self._score(arrays).items()}
-
-    def _score(self, arrays: dict[str, np.ndarray]) -> dict[str, float]:
+    def _scored(self, arrays: dict[str, np.ndarray]) -> tuple[Scores, dict[str, np.ndarray]]:
         arrays = self._with_true_meshes(arrays)
-        check_dump(arrays, 'this evaluation')
-        self.scores = score(arrays, self.protocol.on(self.dataset_meta))
-        print_log('\n' + format_scores(self.scores), logger='current')
-        if self.dump_path is not None:
-            rows = {f'error_{name}': values for name, values in self.scores.rows.items()}
-            save_dump(self.dump_path, arrays | rows, dict(
-                protocol=self.scores.protocol.id, protocol_name=self.protocol.name, run=run_facts(self.dataset_meta)))
-            print_log(f'predictions written to {self.dump_path}; score them again with\n'
-                      f'  python tools/analysis_tools/eval_predictions.py {self.dump_path} --protocol {self.protocol.name}',
-                      logger='current')
-        return self.scores.flat()
+        check_dump(arrays, 'this evaluation', self.layout)
+        return score(arrays, self.protocol.on(self.dataset_meta)), arrays
 
     def _with_true_meshes(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Replace the true parameters by the meshes they describe; hands without labels get zeros."""
@@ -153,7 +104,3 @@ class HandMeshMetric(BaseMetric):
         if mirrored:
             return mirror_points(mesh.vertices), mirror_points(mesh.keypoints)
         return mesh.vertices, mesh.keypoints
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().to(device='cpu', dtype=torch.float32).numpy()

@@ -1,52 +1,115 @@
 """Named protocols: what exactly a number was measured on, so that it can never be quoted without it.
 
-Sources: ARCTIC p1 validation and FreiHAND server as in the HMR-Adapter paper (section 4) and the datasets' own scripts.
+Sources: ARCTIC p1 validation and FreiHAND server as in the HMR-Adapter paper (section 4) and the datasets' own scripts; whole
+bodies as SMPLer-X and SMPLest-X evaluate them.
 """
 import difflib
 from dataclasses import dataclass, fields, replace
 
-# What the scorer can measure. Per hand: one value a row, averaged by side. Of a set: one value for all rows.
+# What the scorers can measure. Of hands: one value a row, averaged by side. Of a set: one value for all rows.
 HAND_MEASURES = ('pve', 'pa_pve', 'mpjpe', 'pa_mpjpe', 'wrist_deg')
 SET_MEASURES = ('freihand_server',)
+BODY_MEASURES = ('pve', 'pa_pve', 'mpjpe', 'pa_mpjpe', 'mrrpe', 'wrist_deg')
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to score hands. `id` is what is printed beside every number.
-
-    dataset, split, views, stride: which samples. alignment: what `pve` and `mpjpe` remove.
-    joints: 'model' takes the 21 joints of the body model for the truth (16 regressed, 5 tip vertices), 'dataset' the
-        stored ones.
-    truth: the mesh that the prediction is compared with.  measures: names in HAND_MEASURES and SET_MEASURES.
-    """
+    """One way to score. `id` is what is printed beside every number; dataset, split, views, stride: which samples."""
     name: str
     dataset: str
     split: str
     views: str = 'all'
     stride: int = 1
-    alignment: str = 'wrist'
-    joints: str = 'model'
-    truth: str = 'MANO of the annotation'
-    measures: tuple[str, ...] = HAND_MEASURES
+
+    known_measures = ()
 
     @property
     def id(self) -> str:
-        return (f'{self.name}[{self.dataset} {self.split}, views {self.views}, stride {self.stride}, align {self.alignment}, '
-                f'joints {self.joints} HAND21, truth {self.truth}]')
+        return f'{self.name}[{self.dataset} {self.split}, views {self.views}, stride {self.stride}, {self.details}]'
+
+    @property
+    def details(self) -> str:
+        """How the samples are compared."""
+        raise NotImplementedError
 
     def on(self, dataset_meta: dict | None) -> 'Protocol':
-        """The protocol as it was really run: where the dataset says another split, views or stride than the protocol, its
-        values are taken and the name gets a star, since the number is then not the protocol's."""
+        """The protocol as it was really run: where the dataset says another split, views, stride or truth than the protocol,
+        its values are taken and the name gets a star, since the number is then not the protocol's."""
         actual = run_facts(dataset_meta)
         if all(getattr(self, key) == value for key, value in actual.items()):
             return self
         return replace(self, **actual, name=self.name.rstrip('*') + '*')
 
+    def check(self) -> None:
+        """ValueError for a field whose value means nothing."""
+        for measure in self.measures:
+            if measure not in self.known_measures:
+                raise ValueError(f'measure {measure!r} is unknown; measures are {self.known_measures}.')
+
+
+@dataclass(frozen=True)
+class HandProtocol(Protocol):
+    """One way to score hands.
+
+    alignment: what `pve` and `mpjpe` remove. joints: 'model' takes the 21 joints of the body model for the truth (16 regressed,
+    5 tip vertices), 'dataset' the stored ones. truth: the mesh that the prediction is compared with. measures: names in
+    HAND_MEASURES and SET_MEASURES.
+    """
+    alignment: str = 'wrist'
+    joints: str = 'model'
+    truth: str = 'MANO of the annotation'
+    measures: tuple[str, ...] = HAND_MEASURES
+
+    known_measures = HAND_MEASURES + SET_MEASURES
+
+    @property
+    def details(self) -> str:
+        return f'align {self.alignment}, joints {self.joints} HAND21, truth {self.truth}'
+
+    def check(self) -> None:
+        super().check()
+        if self.joints not in ('model', 'dataset'):
+            raise ValueError(f"joints is {self.joints!r}; it must be 'model' or 'dataset'.")
+
+
+@dataclass(frozen=True)
+class BodyProtocol(Protocol):
+    """One way to score whole bodies. Joints are regressed from both meshes, never read from a dataset.
+
+    truth: the mesh that the prediction is compared with; for ARCTIC 'template' (gendered model, the subject's scan) or
+    'neutral' (neutral model, the stored pose). topology: of the true mesh, 'SMPL-X' or 'SMPL'. sight: 'all' true points count, or
+    'image', those that project into it. measures: names in BODY_MEASURES.
+    """
+    truth: str = 'SMPL-X mesh of the annotation'
+    topology: str = 'SMPL-X'
+    sight: str = 'all'
+    measures: tuple[str, ...] = BODY_MEASURES
+
+    known_measures = BODY_MEASURES
+
+    @property
+    def details(self) -> str:
+        return f'{_BODY_DETAILS[self.topology]}, points {_SIGHT[self.sight]}, truth {self.truth}'
+
+    def check(self) -> None:
+        super().check()
+        for field, known in (('topology', _BODY_DETAILS), ('sight', _SIGHT)):
+            if getattr(self, field) not in known:
+                raise ValueError(f'{field} is {getattr(self, field)!r}; it must be one of {sorted(known)}.')
+
+
+_SIGHT = {'all': 'all', 'image': 'whose truth projects into the image'}
+_BODY_DETAILS = {
+    'SMPL-X': 'align body pelvis, hands wrist, face neck, joints J14 and HAND21 regressed',
+    'SMPL': "14 joints of each topology's own regressor, align each pelvis, PVE and mapped joints after root alignment and "
+            'smplx2smpl'}
+
 
 def run_facts(dataset_meta: dict | None) -> dict[str, str | int]:
-    """What a dataset's metainfo says about the samples that were run: some of split ('p1 val'), views ('1-8'), stride."""
+    """What a dataset's metainfo says about the samples that were run: some of split ('p1 val'), views ('1-8'), stride,
+    truth ('template')."""
     meta = dataset_meta or {}
-    facts = {key: _plain(meta[key]) for key in ('views', 'stride') if meta.get(key) is not None}
+    facts = {key: _plain(meta[key]) for key in ('views', 'stride', 'truth') if meta.get(key) is not None}
     if meta.get('split') is not None:
         facts['split'] = ' '.join(str(meta[key]) for key in ('protocol', 'split') if meta.get(key) is not None)
     return facts
@@ -66,36 +129,46 @@ def _plain(value) -> str | int:
 
 
 PROTOCOLS = {protocol.name: protocol for protocol in (
-    Protocol('arctic-p1-val', 'ARCTIC', 'p1 val', views='1-8', stride=10),
-    Protocol('open-p1-val', 'open ARCTIC', 'p1 val', views='1-8'),
-    Protocol('freihand-eval', 'FreiHAND', 'evaluation', alignment='none (raw) and Procrustes with reflection', joints='dataset',
-             truth='MANO of the server', measures=('freihand_server', 'mpjpe', 'pa_mpjpe', 'pve', 'pa_pve')),
-    Protocol('hands', 'any', 'given samples'))}
+    HandProtocol('arctic-p1-val', 'ARCTIC', 'p1 val', views='1-8', stride=10),
+    HandProtocol('open-p1-val', 'open ARCTIC', 'p1 val', views='1-8'),
+    HandProtocol('freihand-eval', 'FreiHAND', 'evaluation', alignment='none (raw) and Procrustes with reflection',
+                 joints='dataset', truth='MANO of the server',
+                 measures=('freihand_server', 'mpjpe', 'pa_mpjpe', 'pve', 'pa_pve')),
+    HandProtocol('hands', 'any', 'given samples'),
+    BodyProtocol('arctic-body-p1-val', 'ARCTIC', 'p1 val', views='1-8', stride=10, truth='template'),
+    BodyProtocol('open-body-p1-val', 'open ARCTIC', 'p1 val', views='1-8', truth='template'),
+    BodyProtocol('ehf', 'EHF', 'test', truth='NN_align.ply'),
+    BodyProtocol('3dpw', '3DPW', 'test', truth='SMPL mesh of the annotation', topology='SMPL',
+                 measures=('pve', 'pa_pve', 'mpjpe', 'pa_mpjpe')),
+    BodyProtocol('ubody', 'UBody', 'intra-scene test', stride=100, sight='image'),
+    BodyProtocol('agora-val', 'AGORA', 'validation', truth='stored SMPL-X mesh'),
+    BodyProtocol('bodies', 'any', 'given samples'))}
 
 
-def get_protocol(protocol: str | dict | Protocol) -> Protocol:
-    """A protocol by name, or by a dict of the fields of `Protocol` (`name` of a known one, the others override it).
+def get_protocol(protocol: str | dict | Protocol, kind: type[Protocol] = Protocol) -> Protocol:
+    """A protocol by name, or by a dict of its fields (`name` of a known one, the others override it).
 
     Raises:
-        ValueError: for an unknown name or field; the nearest right one is named.
+        ValueError: for an unknown name or field, where the nearest right one is named, or one of another kind than `kind`.
     """
     if isinstance(protocol, Protocol):
         return protocol
     changes = {} if isinstance(protocol, str) else dict(protocol)
     name = protocol if isinstance(protocol, str) else changes.pop('name', None)
-    if name not in PROTOCOLS:
-        raise ValueError(f'protocol {name!r} is unknown{_nearest(str(name), PROTOCOLS)}; known are {sorted(PROTOCOLS)}.')
-    known = {field.name for field in fields(Protocol)}
+    fitting = {key: known for key, known in PROTOCOLS.items() if isinstance(known, kind)}
+    if name not in fitting:
+        problem = f'is not for {_SUBJECTS[kind]}' if name in PROTOCOLS else f'is unknown{_nearest(str(name), fitting)}'
+        raise ValueError(f'protocol {name!r} {problem}; known are {sorted(fitting)}.')
+    known = {field.name for field in fields(fitting[name])}
     for key in changes:
         if key not in known:
             raise ValueError(f'protocol field {key!r} is unknown{_nearest(key, known)}; fields are {sorted(known)}.')
-    changed = replace(PROTOCOLS[name], **changes)
-    for measure in changed.measures:
-        if measure not in HAND_MEASURES + SET_MEASURES:
-            raise ValueError(f'measure {measure!r} is unknown; measures are {HAND_MEASURES + SET_MEASURES}.')
-    if changed.joints not in ('model', 'dataset'):
-        raise ValueError(f"joints is {changed.joints!r}; it must be 'model' or 'dataset'.")
+    changed = replace(fitting[name], **changes)
+    changed.check()
     return changed
+
+
+_SUBJECTS = {Protocol: 'anything', HandProtocol: 'hands', BodyProtocol: 'whole bodies'}
 
 
 def _nearest(name: str, known) -> str:

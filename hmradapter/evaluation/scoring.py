@@ -1,62 +1,29 @@
-"""Scores of a dump under a protocol: the one road that online evaluation and offline re-scoring share.
-
-Per hand first, then means by side in a fixed order, so that a number depends on the set of samples alone: not on batches, on
-the number of processes or on the order in which they finished. N hands.
-"""
+"""Scores of hands from a dump's arrays under a protocol: the one road that online evaluation and offline re-scoring share.
+N hands."""
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from hmradapter.evaluation import errors
 from hmradapter.evaluation.freihand import server_scores
-from hmradapter.evaluation.protocols import HAND_MEASURES, Protocol
+from hmradapter.evaluation.protocols import HAND_MEASURES, HandProtocol
+from hmradapter.evaluation.scores import Scores, exact_mean, visibility_quartiles
 
 SIDES = ('left', 'right')
-NAMES = dict(pve='PVE', pa_pve='PA-PVE', mpjpe='MPJPE', pa_mpjpe='PA-MPJPE', wrist_deg='wrist-rotation')
-UNITS = dict(pve='mm', pa_pve='mm', mpjpe='mm', pa_mpjpe='mm', wrist_deg='deg')
 CHUNK = 512  # hands whose vertices are compared at once; bounds memory, changes no number
 
 
-@dataclass
-class Scores:
-    """Numbers of one evaluation under `protocol`.
-
-    rows: error of each hand by measure (N,) float64, NaN where there is no truth.
-    sides: {measure: {left, right, mean}}.  counts: {measure: {left, right}} hands behind each number.
-    occlusion: one dict per quartile.  sets: numbers of whole sets.
-    """
-    protocol: Protocol
-    rows: dict[str, np.ndarray]
-    sides: dict[str, dict[str, float]]
-    counts: dict[str, dict[str, int]]
-    occlusion: list[dict] = field(default_factory=list)
-    sets: dict = field(default_factory=dict)
-
-    def flat(self) -> dict[str, float]:
-        """{'PVE': mean of both sides, 'PVE/left': ..., 'PVE/right': ...} and so on, as MMEngine logs them.
-        Rounded to 0.001 (mm, degrees) or 1e-6 (fractions), well above float32 noise."""
-        result = {}
-        for measure, values in self.sides.items():
-            name = NAMES[measure]
-            result[name] = round(values['mean'], 3)
-            result.update({f'{name}/{side}': round(values[side], 3) for side in SIDES if side in values})
-            result.update({f'{name}/occlusion-q{group["quartile"]}': round(group[measure], 3) for group in self.occlusion})
-        result.update({name: round(value, 6) for name, value in flatten(self.sets)})
-        return result
-
-
-def score(arrays: dict[str, np.ndarray], protocol: Protocol) -> Scores:
+def score(arrays: dict[str, np.ndarray], protocol: HandProtocol) -> Scores:
     """Score a dump's arrays (see `dump`); rows must be sorted and unique already."""
     measures = [name for name in protocol.measures if name in HAND_MEASURES]
     if 'pred_global_orient' not in arrays or 'true_global_orient' not in arrays:
         measures = [name for name in measures if name != 'wrist_deg']  # other systems may give vertices alone
     rows = hand_errors(arrays, measures)
     is_right = arrays['is_right'] > 0
-    sides = {name: side_means(values, is_right) for name, values in rows.items()}
+    means = {name: side_means(values, is_right) for name, values in rows.items()}
     counts = {name: {side: int((np.isfinite(values) & (is_right == (side == 'right'))).sum()) for side in SIDES}
               for name, values in rows.items()}
-    scores = Scores(protocol, rows, sides, counts)
+    scores = Scores(protocol, rows, means, counts, columns=(*SIDES, 'mean'), main='mean', subject='hands')
     if np.isfinite(arrays.get('visibility', np.nan)).any():
         scores.occlusion = occlusion_quartiles(rows, is_right, arrays['visibility'])
     if 'freihand_server' in protocol.measures:
@@ -100,12 +67,6 @@ def _errors_of(part: dict[str, np.ndarray], measure: str) -> np.ndarray:
     return values
 
 
-def exact_mean(values: np.ndarray) -> float:
-    """Mean of the finite values, summed without rounding and so independent of order; NaN where there is none."""
-    finite = values[np.isfinite(values)]
-    return math.fsum(finite.tolist()) / len(finite) if len(finite) else math.nan
-
-
 def side_means(values: np.ndarray, is_right: np.ndarray) -> dict[str, float]:
     """Means of left and right hands, and their plain average ("average of both hands" of the paper). With hands of one side
     only, that side is the mean."""
@@ -116,17 +77,9 @@ def side_means(values: np.ndarray, is_right: np.ndarray) -> dict[str, float]:
 
 
 def occlusion_quartiles(rows: dict[str, np.ndarray], is_right: np.ndarray, visibility: np.ndarray) -> list[dict]:
-    """Hands with known visibility, most visible first, cut into four groups of equal size; equal visibilities stay in the order
-    of the dump. Each group says its range of visible shares, its count and the mean of both sides per measure."""
-    known = np.flatnonzero(np.isfinite(visibility))
-    order = known[np.argsort(-visibility[known], kind='stable')]
-    groups = []
-    for quartile, group in enumerate(np.array_split(order, 4), start=1):
-        if len(group):
-            groups.append(dict(quartile=quartile, hands=len(group), visible_from=float(visibility[group].min()),
-                               visible_to=float(visibility[group].max()),
-                               **{name: side_means(values[group], is_right[group])['mean'] for name, values in rows.items()}))
-    return groups
+    """`visibility_quartiles` of hands, with the mean of both sides by measure."""
+    return visibility_quartiles(visibility, 'hands', lambda group: {
+        name: side_means(values[group], is_right[group])['mean'] for name, values in rows.items()})
 
 
 def freihand(arrays: dict[str, np.ndarray]) -> dict:
@@ -136,17 +89,3 @@ def freihand(arrays: dict[str, np.ndarray]) -> dict:
         raise ValueError('no hand of this dump has both joints and vertices as truth; the FreiHAND protocol needs them.')
     return server_scores(*(arrays[name][valid] for name in ('pred_keypoints_3d', 'true_keypoints_3d', 'pred_vertices',
                                                             'true_vertices')))
-
-
-def flatten(tree: dict, prefix: str = '') -> list[tuple[str, float]]:
-    """Nested dicts and tuples of numbers to ('a/b', value) pairs."""
-    pairs = []
-    for key, value in tree.items():
-        name = f'{prefix}{key}'
-        if isinstance(value, dict):
-            pairs += flatten(value, f'{name}/')
-        elif isinstance(value, (tuple, list)):
-            pairs += [(f'{name}/{i}', float(item)) for i, item in enumerate(value)]
-        else:
-            pairs.append((name, float(value)))
-    return pairs

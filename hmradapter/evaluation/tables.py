@@ -1,7 +1,7 @@
 """Scores as text that can be read in a terminal, a log or a web page."""
 from collections.abc import Sequence
 
-from hmradapter.evaluation.scoring import NAMES, SIDES, UNITS, Scores, flatten
+from hmradapter.evaluation.scores import NAMES, UNITS, Scores, flatten
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -20,26 +20,28 @@ def _number(value: float | None) -> str:
     return '-' if value is None or value != value else f'{value:.3f}'
 
 
-def side_rows(scores: Scores) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table by side, one row a measure, the protocol's id in each."""
-    rows = []
-    for name, values in scores.sides.items():
-        hands = scores.counts[name]
-        rows.append([f'{NAMES[name]} ({UNITS[name]})', *(_number(values.get(side)) for side in SIDES), _number(values['mean']),
-                     f'{hands["left"]} + {hands["right"]}', scores.protocol.id])
-    return ['measure', *SIDES, 'mean', 'hands (l + r)', 'protocol'], rows
+def mean_rows(scores: Scores) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table by part, one row a measure, the protocol's id in each."""
+    counted = list(next(iter(scores.counts.values())))
+    rows = [[f'{NAMES[name]} ({UNITS[name]})', *(_number(values.get(column)) for column in scores.columns),
+             ' + '.join(str(scores.counts[name][part]) for part in counted), scores.protocol.id]
+            for name, values in scores.means.items()]
+    behind = f' ({" + ".join(part[0] for part in counted)})' if len(counted) > 1 else ''
+    return ['measure', *scores.columns, scores.subject + behind, 'protocol'], rows
 
 
 def occlusion_rows(scores: Scores) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table by occlusion quartile, most visible first."""
-    rows = [[f'Q{group["quartile"]}: {group["visible_from"]:.0%} to {group["visible_to"]:.0%} visible', str(group['hands']),
-             *(_number(group[name]) for name in scores.sides), scores.protocol.name] for group in scores.occlusion]
-    return ['occlusion quartile', 'hands', *(f'{NAMES[name]} ({UNITS[name]})' for name in scores.sides), 'protocol'], rows
+    measures = [name for name in scores.means if name in scores.occlusion[0]]
+    rows = [[f'Q{group["quartile"]}: {group["visible_from"]:.0%} to {group["visible_to"]:.0%} visible',
+             str(group[scores.subject]), *(_number(group[name]) for name in measures), scores.protocol.name]
+            for group in scores.occlusion]
+    return ['occlusion quartile', scores.subject, *(f'{NAMES[name]} ({UNITS[name]})' for name in measures), 'protocol'], rows
 
 
 def format_scores(scores: Scores) -> str:
     """All tables of an evaluation, ready to print."""
-    blocks = [text_table(*side_rows(scores))] if scores.sides else []
+    blocks = [text_table(*mean_rows(scores))] if scores.means else []
     if scores.occlusion:
         blocks.append(text_table(*occlusion_rows(scores)))
     if scores.sets:

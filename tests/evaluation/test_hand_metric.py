@@ -10,8 +10,8 @@ import torch
 import torch.multiprocessing as mp
 from mmengine.evaluator import Evaluator
 
-from hmradapter.evaluation import HandMeshMetric, errors, get_protocol, hand_metric
-from hmradapter.evaluation.dump import load_dump
+from hmradapter.evaluation import HandMeshMetric, errors, gathered_metric, get_protocol
+from hmradapter.evaluation.dump import concatenate, load_dump
 from hmradapter.evaluation.scoring import occlusion_quartiles, score
 from hmradapter.evaluation.tables import format_scores
 
@@ -73,8 +73,8 @@ def test_one_process_and_four_give_identical_numbers_whatever_the_order_batches_
     for rank, (metric, part) in enumerate(zip(metrics, parts, strict=True)):
         for start in range(0, len(part), rank + 1):
             metric.process(None, [sample.to_dict() for sample in part[start:start + rank + 1]])
-    gathered = [hand_metric.concatenate(metric.results) for metric in reversed(metrics)]
-    monkeypatch.setattr(hand_metric, 'all_gather_object', lambda own: gathered)
+    gathered = [concatenate(metric.results) for metric in reversed(metrics)]
+    monkeypatch.setattr(gathered_metric, 'all_gather_object', lambda own: gathered)
     assert metrics[0].evaluate(23) == expected
     for name, values in single.scores.rows.items():
         np.testing.assert_array_equal(values, metrics[0].scores.rows[name])

@@ -18,7 +18,7 @@ import torch
 from hmradapter.evaluation import errors
 from hmradapter.evaluation.freihand import server_joints, server_scores
 from hmradapter.evaluation.keypoints_2d import crop_to_image_px, hint_pck, keypoint_l2
-from hmradapter.evaluation.scoring import flatten
+from hmradapter.evaluation.scores import flatten
 from hmradapter.geometry.procrustes import similarity_align
 from hmradapter.models.losses import Keypoint2DLoss, Keypoint3DLoss, RotationMatrixLoss
 
