@@ -91,6 +91,13 @@ class BodyFrame:
         origin, side = self._box_cells(box)
         return points / points.new_tensor(self.hand_map_size[:0:-1]) * side + origin
 
+    def mirror_left_hands(self, points: Tensor) -> Tensor:
+        """Points (..., 2, N, C) of left and right hand, x first, in cells of their maps: x of the left hand's counted from the
+        other end of its map, which networks see mirrored. Its own inverse; cell 0 becomes cell 15."""
+        left, right = points.unbind(-3)
+        left = torch.cat((self.hand_map_size[2] - 1 - left[..., :1], left[..., 1:]), dim=-1)
+        return torch.stack((left, right), dim=-3)
+
     def full_image_camera(self, box: Tensor) -> tuple[Tensor, Tensor]:
         """focal (..., 2) and principal point (..., 2), pixels of the whole image, under which the virtual camera's picture lies
         where the (widened) person box (..., 4) is."""

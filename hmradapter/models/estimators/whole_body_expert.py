@@ -20,7 +20,8 @@ class WholeBodyExpert(AdaptedExpert):
     """SMPLer-X's data flow (spec: crop, ViT with task tokens, head, SMPL-X) with an optional adapter. `body_model` is an SMPL-X
     layer; it also knows the mean hands, without which there are no absolute finger rotations.
 
-    Crops are persons, (B, 3, 512, 384) RGB of 0..1, of which every second row and column is read.
+    Crops are persons, (B, 3, 512, 384) RGB of 0..1, of which every second row and column is read; `PersonCrop` makes only
+    these by default, and (B, 3, 256, 192) is taken as it is.
     """
     default_preprocessor = dict(type='HMRDataPreprocessor', mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
@@ -32,10 +33,12 @@ class WholeBodyExpert(AdaptedExpert):
         return self.decode(self.head(*self.extract(inputs), adapter=self.adapter, guidance=guidance))
 
     def extract(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, 512, 384) to the feature map (B, C, 16, 12) and task tokens (B, 31, C)."""
+        """(B, 3, 512, 384), or what is read of it, (B, 3, 256, 192), to the feature map (B, C, 16, 12) and task tokens
+        (B, 31, C)."""
         self.prepare_frozen()
-        step = self.head.frame.crop_factor  # nearest-neighbour resize, as SMPLer-X; bilinear would be another input
-        inputs = inputs[..., ::step, ::step]
+        if inputs.shape[-2:] == self.head.frame.crop_size:
+            step = self.head.frame.crop_factor  # nearest-neighbour resize, as SMPLer-X; bilinear would be another input
+            inputs = inputs[..., ::step, ::step]
         with self.without_gradient():
             features, tokens = self.backbone(inputs.to(next(self.backbone.parameters()).dtype))
             return features.float(), tokens.float()
@@ -58,18 +61,11 @@ class WholeBodyExpert(AdaptedExpert):
         pred = dict(global_orient=body[:, :1], body_pose=body[:, 1:22], jaw_pose=body[:, 22:], betas=raw['betas'],
                     expression=raw['expression'], cam=raw['cam'], cam_t=self.head.frame.cam_t_from_cam(raw['cam']),
                     pose=torch.cat((aside[:, :22], left, right, aside[:, 22:]), dim=1), body_joints=raw['body_joints'],
-                    hand_joints=self._unmirrored_joints(raw['hand_joints']),
+                    hand_joints=self.head.frame.mirror_left_hands(torch.stack(raw['hand_joints'].chunk(2), dim=1)),
                     **{name: raw[name] for name in ('boxes', 'box_centers', 'box_sizes')})
         if self.body_model is not None:
             pred.update(self._hands_and_mesh(pred, left, right))
         return pred
-
-    def _unmirrored_joints(self, joints: Tensor) -> Tensor:
-        """(2 B, 20, 3) with B mirrored left hands first -> (B, 2, 20, 3), x of a left hand counted from its true left."""
-        left, right = joints.chunk(2)
-        last = self.head.frame.hand_map_size[2] - 1
-        left = torch.cat((last - left[..., :1], left[..., 1:]), dim=2)
-        return torch.stack((left, right), dim=1)
 
     def _hands_and_mesh(self, pred: dict[str, Tensor], left: Tensor, right: Tensor) -> dict[str, Tensor]:
         """What needs the body model: absolute fingers, mesh, joints and their projection."""

@@ -1,5 +1,6 @@
 """Attention layers of HaMeR's MANO decoder. B crops, T tokens, M context tokens, D token width, C context width.
 Source: HaMeR `components/pose_transformer.py`; to_qkv holds q, k, v one after the other, each head after head."""
+import torch
 from torch import Tensor, nn
 
 from ..attention import attend, merge_heads, split_heads
@@ -32,7 +33,7 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Tokens (B, T, D) read a context (B, M, C)."""
+    """Tokens (B, T, D) read a context (B, M, C), or what is seen of it."""
 
     def __init__(self, dim: int, context_dim: int, heads: int = 8, head_dim: int = 64, fused: bool = True):
         super().__init__()
@@ -41,11 +42,18 @@ class CrossAttention(nn.Module):
         self.to_kv = nn.Linear(context_dim, 2 * heads * head_dim, bias=False)
         self.to_out = output_projection(dim, heads, head_dim)
 
-    def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
-        """tokens (B, T, D) and context (B, M, C) give the tokens' update (B, T, D)."""
+    def forward(self, tokens: Tensor, context: Tensor, seen: Tensor | None = None) -> Tensor:
+        """tokens (B, T, D) and context (B, M, C) give the tokens' update (B, T, D).
+
+        `seen` (B, M), bool, takes the other entries out, whatever (finite) stands in them. Where nothing is seen the update is
+        zero: a softmax over no key does not exist."""
         q = split_heads(self.to_q(tokens), self.heads)
         k, v = (split_heads(x, self.heads) for x in self.to_kv(context).chunk(2, dim=-1))
-        return self.to_out(merge_heads(attend(q, k, v, self.fused)))
+        if seen is None:
+            return self.to_out(merge_heads(attend(q, k, v, self.fused)))
+        anything = seen.any(dim=1, keepdim=True)                          # (B, 1)
+        read = attend(q, k, v, self.fused, (seen | ~anything)[:, None, None])
+        return torch.where(anything.unsqueeze(2), self.to_out(merge_heads(read)), 0)
 
 
 class DecoderLayer(nn.Module):
