@@ -1,4 +1,4 @@
-"""Reads SMPL-X and MANO files (.npz, or .pkl with chumpy arrays) running nothing in them, and checks what they hold."""
+"""Reads SMPL-X, MANO and SMPL files (.npz, or .pkl with chumpy arrays) running nothing in them, and checks what they hold."""
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +9,15 @@ from hmradapter.fileio.pickles import load_npz, load_pickle
 BUILD_COMMAND = 'python tools/open_world/build_body_models.py'
 OPEN_ROOT = 'data/body_models/open'
 SOURCES = {'SMPL-X': 'https://smpl-x.is.tue.mpg.de (register, "SMPL-X v1.1")',
-           'MANO': 'https://mano.is.tue.mpg.de (register, "Models & Code")'}
+           'MANO': 'https://mano.is.tue.mpg.de (register, "Models & Code")',
+           'SMPL': 'https://smpl.is.tue.mpg.de (register, "version 1.1.0"; rename basicmodel_*.pkl to SMPL_*.pkl)'}
 
 # Keys and shapes; V vertices, F faces, K shape directions, as the file has them.
 _COMMON = {'v_template': ('V', 3), 'shapedirs': ('V', 3, 'K'), 'f': ('F', 3)}
 LAYOUTS = {
     'MANO': {**_COMMON, 'posedirs': ('V', 3, 135), 'J_regressor': (16, 'V'), 'weights': ('V', 16), 'kintree_table': (2, 16),
              'hands_mean': (45,)},
+    'SMPL': {**_COMMON, 'posedirs': ('V', 3, 207), 'J_regressor': (24, 'V'), 'weights': ('V', 24), 'kintree_table': (2, 24)},
     'SMPL-X': {**_COMMON, 'posedirs': ('V', 3, 486), 'J_regressor': (55, 'V'), 'weights': ('V', 55), 'kintree_table': (2, 55),
                'hands_meanl': (45,), 'hands_meanr': (45,), 'lmk_faces_idx': (51,), 'lmk_bary_coords': (51, 3),
                'dynamic_lmk_faces_idx': (79, 17), 'dynamic_lmk_bary_coords': (79, 17, 3)}}
@@ -62,10 +64,11 @@ def read_model_file(path: Path, kind: str) -> dict[str, np.ndarray]:
 
 def require_open_body_models(root=OPEN_ROOT) -> Path:
     """Folder of the open body models; FileNotFoundError with the build command where they are absent or unfinished."""
-    from hmradapter.body_models.open_model.build import is_complete  # the builder is needed by nobody else at run time
-    if not is_complete(Path(root)):
-        raise FileNotFoundError(f'No complete open body models in {root}. Build them (about ten seconds): '
-                                f'{BUILD_COMMAND} --out {root}')
+    from hmradapter.body_models.open_model.build import missing_files  # the builder is needed by nobody else at run time
+    missing = missing_files(Path(root))
+    if missing:
+        raise FileNotFoundError(f'No complete open body models in {root}: {", ".join(missing)} missing or of an older version. '
+                                f'Build them (about half a minute): {BUILD_COMMAND} --out {root}')
     return Path(root)
 
 

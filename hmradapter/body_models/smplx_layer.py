@@ -37,7 +37,7 @@ class SMPLXLayer(SkinnedModel):
         super().__init__(arrays, _directions(path, arrays['shapedirs'], num_betas, num_expression), v_template)
         self.gender, self.path, self.face_contour = gender, path, face_contour
         self.num_betas, self.num_expression = num_betas, num_expression
-        self._keep('extra_ids', torch.tensor(_extra_ids(path, arrays)))
+        self._keep('extra_ids', torch.tensor(extra_joint_ids(path, arrays)))
         self._keep('neck_chain', torch.tensor(_chain_to_root(_NECK, self.parents)))
         self._keep('face_ids', torch.from_numpy(self.faces))
         for name in ('lmk_faces_idx', 'dynamic_lmk_faces_idx'):
@@ -116,7 +116,8 @@ def _directions(path: Path, shapedirs: np.ndarray, num_betas: int, num_expressio
     return np.concatenate([shapedirs[..., :num_betas], shapedirs[..., start:start + num_expression]], axis=-1)
 
 
-def _extra_ids(path: Path, arrays: dict) -> list[int]:
+def extra_joint_ids(path: Path, arrays: dict) -> list[int]:
+    """Vertices (21,) that stand for nose, eyes, ears, feet, and the fingertips of the left and the right hand (thumb first)."""
     if 'extra_joint_vertex_ids' in arrays:
         return arrays['extra_joint_vertex_ids'].tolist()
     if len(arrays['v_template']) == _LICENSED_VERTICES:

@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from hmradapter.body_models import MANOLayer, SMPLXLayer, load_hand_vertex_ids, require_open_body_models
 from hmradapter.body_models.open_model.landmarks import EXTRA_JOINTS
 from hmradapter.body_models.open_model.skeleton import JOINT_NAMES, PARENTS
+from hmradapter.fileio.pickles import load_pickle
 from hmradapter.geometry.kinematics import chain_product
 from hmradapter.geometry.mirror import mirror_body_pose, mirror_points, mirror_rotmat
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
@@ -204,7 +205,7 @@ def test_pose_correctives_keep_a_bent_elbow_thick(body):
 
 
 def test_j14_regressor_reads_limbs(open_body_models, body):
-    j14 = torch.from_numpy(np.load(open_body_models / 'smplx' / 'SMPLX_to_J14.npy')) @ body.v_template
+    j14 = torch.from_numpy(load_pickle(open_body_models / 'SMPLX_to_J14.pkl')) @ body.v_template
     assert_close(j14[0], at(body().joints, 'right_ankle')[0], atol=1e-5, rtol=0)
     assert j14[13, 1] == body.v_template[:, 1].max()
 

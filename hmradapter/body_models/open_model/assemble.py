@@ -93,9 +93,9 @@ def smplx_arrays(body: OpenBody, gender: str) -> dict[str, np.ndarray]:
                   mano_betas_from_betas=np.concatenate([turn, (turn @ body.gender_shapes[gender])[:, None]], axis=1))
     ids = dict(f=body.faces, lmk_faces_idx=static[0], dynamic_lmk_faces_idx=contour[0],
                extra_joint_vertex_ids=body.extra_joints)
-    return ({name: _stored(array) for name, array in floats.items()}
+    return ({name: stored(array) for name, array in floats.items()}
             | {name: array.astype(np.int64) for name, array in ids.items()}
-            | dict(kintree_table=_kintree(skeleton.PARENTS)))
+            | dict(kintree_table=kintree(skeleton.PARENTS)))
 
 
 def mano_arrays(body: OpenBody, side: str) -> tuple[dict, np.ndarray]:
@@ -123,12 +123,12 @@ def mano_arrays(body: OpenBody, side: str) -> tuple[dict, np.ndarray]:
     fingers = [side[0] + finger for finger in ('thumb', 'index', 'middle', 'ring', 'pinky')]
     floats = dict(v_template=template, shapedirs=shapes, posedirs=correctives, J_regressor=regressor, weights=weights,
                   J=regressor @ template, hands_mean=mean, hands_components=components, hands_coeffs=np.zeros((1, 45)))
-    return ({name: _stored(array) for name, array in floats.items()}
-            | dict(f=np.ascontiguousarray(faces, np.int64), kintree_table=_kintree(skeleton.MANO_PARENTS),
+    return ({name: stored(array) for name, array in floats.items()}
+            | dict(f=np.ascontiguousarray(faces, np.int64), kintree_table=kintree(skeleton.MANO_PARENTS),
                    tip_vertex_ids=np.concatenate([tips[name] for name in fingers]), bs_type='lrotmin', bs_style='lbs')), ids
 
 
-def _stored(array: np.ndarray) -> np.ndarray:
+def stored(array: np.ndarray) -> np.ndarray:
     """float32 without the last digits, in which machines differ (1e-9 is a nanometre): all write the same bytes."""
     return np.ascontiguousarray(array.round(9) + 0.0, np.float32)  # + 0.0 turns -0.0 into 0.0
 
@@ -188,7 +188,7 @@ def _bone_weight(mesh, bone: str) -> np.ndarray:
     return weight
 
 
-def _kintree(parents) -> np.ndarray:
+def kintree(parents) -> np.ndarray:
     """(2, J) as in the official files: parents (the root's is 2**32 - 1), then the joints themselves."""
     return np.stack([np.array(parents, np.int64) % 2 ** 32, np.arange(len(parents))])
 
@@ -202,3 +202,9 @@ def j14_regressor(body: OpenBody) -> np.ndarray:
     rows[:13] = body.regressor[[skeleton.JOINT_NAMES.index(name) for name in names]]
     rows[13, body.template[:, 1].argmax()] = 1
     return rows
+
+
+def face_vertex_ids(body: OpenBody) -> np.ndarray:
+    """Sorted vertices of the head with its neck, the counterpart of the official SMPL-X__FLAME_vertex_ids.npy."""
+    names = ('neck', 'head', 'jaw', 'left_eye_smplhf', 'right_eye_smplhf')
+    return np.flatnonzero(body.weights[:, [skeleton.JOINT_NAMES.index(name) for name in names]].sum(axis=1) >= 0.5)
