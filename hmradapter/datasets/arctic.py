@@ -11,7 +11,6 @@ easily missed, with their source in zc-alexfan/arctic:
 Field practice (SMPLer-X) takes every 10th record of the list sorted by sequence, view and frame; so does `stride`.
 """
 import hashlib
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -19,23 +18,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.dist import master_only
 from mmengine.logging import print_log
 from torch import Tensor
 
 from hmradapter.fileio import DamagedFileError, sha256_file
 from hmradapter.registry import DATASETS
 
-from .arctic_bodies import ArcticBodies
+from .arctic_bodies import TRUTHS, ArcticBodies
 from .arctic_files import VIEWS, ArcticFiles
 from .hands import HandDataset
 from .images import ImageFileError, probe_image, verify_image
-from .labels import View, set_body, set_cameras, set_hand, set_visibility
+from .labels import View, set_body, set_cameras, set_hand, set_meshes, set_visibility
+from .persons import PersonDataset
 from .record import GENDERS, MODELS, SIDES, empty_records, set_flag
-from .store import PreparedStore, is_complete
-from .store_writer import Part, build_store
+from .store import PreparedStore
+from .store_writer import Part, prepare_store
 
-CONVERTER = 1           # count up when the same files would give other records
+CONVERTER = 2           # count up when the same files would give other records
 EDGE_FRAMES = 10        # images left out at either end of a sequence
 MAX_WRIST_GAP = 0.10    # metres between SMPL-X's and MANO's wrist; fits agree to about 1 cm
 SMPLX_WRISTS = dict(left=20, right=21)
@@ -43,9 +42,9 @@ IMAGE_THREADS = 8
 SAMPLED_BYTES = 1 << 16
 
 
-@DATASETS.register_module()
-class ArcticDataset(HandDataset):
-    """Hands of ARCTIC with the body that guides them. Prepared on first use; later uses open the prepared records.
+class ArcticSource:
+    """Where the samples of ARCTIC come from, whatever their kind: goes before `HandDataset` or `PersonDataset`. Prepared on
+    first use; later uses open the prepared records.
 
     You will change: data_root, body_model_root, split.
 
@@ -58,13 +57,13 @@ class ArcticDataset(HandDataset):
         stride: every so many of the records sorted by sequence, view and frame.
         prepared_dir: where prepared records go, `<data_root>/prepared` by default.
         verify_images: decode every image while preparing, not just look at its head and end.
-        others: as in `HandDataset`.
+        samples: as in the kind of samples.
     """
+    truth: str | None = None  # one of `arctic_bodies.TRUTHS` where true meshes are kept
 
     def __init__(self, data_root: str, body_model_root: str, pipeline: Sequence = (), split: str = 'train',
                  protocol: str = 'p1', views: Sequence[int] = VIEWS, stride: int = 10, prepared_dir: str | None = None,
-                 verify_images: bool = False, hands: Sequence[str] = SIDES, guidance: dict | None = None,
-                 test_mode: bool = False, indices: int | Sequence[int] | None = None, lazy_init: bool = False):
+                 verify_images: bool = False, **samples):
         if split not in ('train', 'val'):
             raise ValueError(f"split is {split!r}: use 'train' or 'val'. The labels of 'test' (s03) are not public.")
         if protocol not in ('p1', 'p2'):
@@ -77,8 +76,8 @@ class ArcticDataset(HandDataset):
         self.split, self.protocol, self.views, self.stride = split, protocol, tuple(sorted(set(views))), int(stride)
         self.body_model_root, self.verify_images = Path(body_model_root), verify_images
         self.prepared_dir = Path(prepared_dir) if prepared_dir else Path(data_root) / 'prepared'
-        super().__init__(data_root, pipeline, hands, guidance, test_mode, indices, lazy_init,
-                         metainfo=dict(dataset='arctic', protocol=protocol, split=split, views=self.views, stride=self.stride))
+        about = dict(dataset='arctic', protocol=protocol, split=split, views=self.views, stride=self.stride)
+        super().__init__(data_root, pipeline, metainfo=about | ({'truth': self.truth} if self.truth else {}), **samples)
 
     def prepare(self) -> PreparedStore:
         files = ArcticFiles(self.image_root, self.protocol)
@@ -88,24 +87,46 @@ class ArcticDataset(HandDataset):
             dataset='arctic', licence='MPI non-commercial, no redistribution', converter=CONVERTER,
             protocol=dict(name=self.protocol, split=self.split, views=list(self.views), stride=self.stride,
                           edge_frames=EDGE_FRAMES, order='sequence, view, frame', verify_images=self.verify_images),
-            body_models=bodies.hashes(), source=_fingerprint(files, sequences, bodies.subjects))
-        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-        folder = self.prepared_dir / f'arctic-{self.protocol}-{self.split}-{digest[:12]}'
-        if is_complete(folder):
-            store = PreparedStore(folder)
-        else:
-            convert = ArcticConverter(files, sequences, bodies, self.views, self.stride, self.verify_images)
-            store = build_store(folder, sequences, convert, about, bodies.templates())
-        report(store)
-        return store
+            body_models=bodies.hashes(self.truth), truth=self.truth, source=_fingerprint(files, sequences, bodies.subjects))
+
+        def make() -> tuple[ArcticConverter, np.ndarray]:
+            return ArcticConverter(files, sequences, bodies, self.views, self.stride, self.verify_images,
+                                   self.truth), bodies.templates()
+        return prepare_store(self.prepared_dir, f'arctic-{self.protocol}-{self.split}', about, sequences, make)
+
+
+@DATASETS.register_module()
+class ArcticDataset(ArcticSource, HandDataset):
+    """Hands of ARCTIC with the body that guides them."""
+
+
+@DATASETS.register_module()
+class ArcticPersonDataset(ArcticSource, PersonDataset):
+    """Persons of ARCTIC. There are no betas and no expressions to learn: a body is the subject's template, posed.
+
+    Args:
+        truth: 'template', meshes of the subject's own shape, or 'neutral', of the stored pose without a shape (the pseudo
+            truth of SMPLer-X).
+        keep_vertices: keep true meshes, 12 bytes a vertex (126 KB a record) in `verts.npy`; by default not of 'train'.
+        others: as in `ArcticSource` and `PersonDataset`.
+    """
+
+    def __init__(self, data_root: str, body_model_root: str, pipeline: Sequence = (), split: str = 'train',
+                 truth: str = 'template', keep_vertices: bool | None = None, **others):
+        if truth not in TRUTHS:
+            raise ValueError(f'truth is {truth!r}: choose one of {TRUTHS}.')
+        keep = split != 'train' if keep_vertices is None else keep_vertices
+        self.truth = truth if keep else None
+        super().__init__(data_root, body_model_root, pipeline, split, **others)
 
 
 class ArcticConverter:
     """Sequence to records. `__call__` is deterministic; what it leaves out, or leaves without a label, it counts by reason."""
 
     def __init__(self, files: ArcticFiles, sequences: Sequence[str], bodies: ArcticBodies, views: Sequence[int], stride: int,
-                 verify_images: bool):
+                 verify_images: bool, truth: str | None = None):
         self.files, self.sequences, self.bodies, self.views, self.stride = files, list(sequences), bodies, views, stride
+        self.truth = truth
         self.check_image = verify_image if verify_images else probe_image
 
     @cached_property
@@ -222,6 +243,9 @@ class ArcticConverter:
         valid = (finite & near)[rows]
         set_body(part.records, {name: params[name][rows] for name in params if 'hand' not in name},
                  root.expand(len(rows), 3), points[rows], valid, view)
+        if self.truth is not None:
+            meshes = self.bodies.pose_mesh(subject, params, self.truth)
+            part.vertices = set_meshes(part.records, valid.numpy(), meshes, rows, view)
         part.records['template'] = np.where(valid.numpy(), self.bodies.subjects.index(subject), -1)
 
 
@@ -241,17 +265,3 @@ def _fingerprint(files: ArcticFiles, sequences: Sequence[str], subjects: Sequenc
                         digest.update(file.read(SAMPLED_BYTES))
     return dict(release='arctic_data/data', sequences=len(sequences), raw_seqs=digest.hexdigest(),
                 **{path.relative_to(files.root).as_posix(): sha256_file(path) for path in small if path.exists()})
-
-
-@master_only
-def report(store: PreparedStore) -> None:
-    """One line of what a store gives, one for each reason why something is not in it."""
-    manifest = store.manifest
-    left, right = (manifest['hands'][side] for side in SIDES)
-    lines = [f'{store.folder}: {manifest["records"]} images, {left} left and {right} right hands.']
-    for name, what in (('dropped', 'left out'), ('unlabelled', 'without label')):
-        for reason, count in manifest[name].items():
-            lines.append(f'  {what}: {count} x {reason}, e.g. {manifest["examples"][reason][0]}')
-    if manifest['dropped']:
-        lines.append(f'  To look again after repairing files, delete {store.folder}.')
-    print_log('\n'.join(lines), 'current')

@@ -15,14 +15,13 @@ from hmradapter.fileio import load_npz
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.structures.joints import POSE53_PARTS, WHOLE137_FROM_HUMANDATA
 
-from .person_boxes import person_box
+from .person_boxes import part_boxes
 
 JOINTS = 190  # HUMAN_DATA order; the first 144 are SMPL-X's
 KEYPOINTS_2D = ('keypoints2d', 'keypoints2d_smplx', 'keypoints2d_smpl', 'keypoints2d_original')  # first present wins
 KEYPOINTS_3D = ('keypoints3d_cam', 'keypoints3d', 'keypoints3d_smplx', 'keypoints3d_smpl', 'keypoints3d_original')
 BODIES = ('smplx', 'smpl', 'smplh')
-PART_BOXES = ('lhand_bbox_xywh', 'rhand_bbox_xywh', 'face_bbox_xywh')
-PART_RATIO = 1.2        # what SMPLer-X pads boxes of parts by
+PART_BOXES = ('lhand_bbox_xywh', 'rhand_bbox_xywh', 'face_bbox_xywh')  # in the order of `person_boxes.PARTS`
 LARGEST_BETA = 3.0      # fits beyond it have failed
 
 
@@ -124,11 +123,4 @@ def _image_sizes(data: dict, count: int) -> np.ndarray:
 
 
 def _part_boxes(data: dict, i: int, img_size) -> dict:
-    """part_boxes (3, 4) x0 y0 x1 y1 px, padded, has_part_boxes (3,); left hand, right hand, face."""
-    corners, valid = torch.zeros(len(PART_BOXES), 4), torch.zeros(len(PART_BOXES))
-    for part, name in enumerate(PART_BOXES):
-        if name in data and data[name][i, 4] > 0:
-            box = person_box(data[name][i, :4], img_size, PART_RATIO)  # with the body's aspect, as SMPLer-X
-            if box is not None:
-                corners[part], valid[part] = torch.from_numpy(np.concatenate((box[:2], box[:2] + box[2:]))), 1
-    return dict(part_boxes=corners, has_part_boxes=valid)
+    return part_boxes([data[name][i, :4] if name in data and data[name][i, 4] > 0 else None for name in PART_BOXES], img_size)

@@ -1,5 +1,6 @@
 """From points and parameters in a source's frame to the fields of records: what converters share.
 N records, J joints; R (N, 3, 3), t (N, 3) lead from the source's frame to the camera, K (N, 3, 3), float64 tensors."""
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from .record import SIDES, set_flag
 
 MIN_DEPTH = 0.05   # metres; what is nearer, or behind the camera, is not projected
 MIN_INSIDE = 3     # joints inside the image that make a box valid (ARCTIC's rule, data set docs)
+BODY_FLAGS = dict(jaw_pose='has_jaw', eye_pose='has_eyes')
+FACE = slice(76, 144)  # landmarks of the face in SMPLX144
 
 
 class View(NamedTuple):
@@ -61,11 +64,12 @@ def set_hand(records: np.ndarray, side: str, pose: Tensor, orient: Tensor, trans
 
 def set_body(records: np.ndarray, params: dict[str, Tensor], root: Tensor, points: Tensor, valid: Tensor,
              view: View) -> Tensor:
-    """Labels of every record's body from SMPL-X parameters in the source's frame; rows where `valid` is false stay empty.
+    """Labels of every record's body from SMPL-X's parameters in the source's frame; rows where `valid` is false stay empty.
 
     Args:
-        params: global_orient, transl, jaw_pose, leye_pose, reye_pose (N, 3) and body_pose (N, 63), axis-angle, metres.
-        valid: (N,); root: (N, 3) rest pelvis; points: (N, 127 or 144, 3) SMPLX144 in the source's frame.
+        params: global_orient, transl, jaw_pose, leye_pose, reye_pose (N, 3) and body_pose (N, 63), axis-angle, metres; jaw and
+            eyes may be missing (SMPL).
+        valid: (N,); root: (N, 3) rest pelvis; points: (N, J, 3) the first J of SMPLX144 in the source's frame.
 
     Returns:
         (N,) bool: which bodies have a box.
@@ -74,15 +78,33 @@ def set_body(records: np.ndarray, params: dict[str, Tensor], root: Tensor, point
     points = torch.where(valid[:, None, None], points, 0.0)
     turned, moved = kinematics.move_root(axis_angle_to_rotmat(params['global_orient']), params['transl'], root, view.rotation,
                                          view.translation)
-    eyes = torch.stack((params['leye_pose'], params['reye_pose']), dim=1)
-    values = dict(global_orient=rotmat_to_axis_angle(turned), transl=moved, jaw_pose=params['jaw_pose'], eye_pose=eyes,
+    values = dict(global_orient=rotmat_to_axis_angle(turned), transl=moved,
                   body_pose=params['body_pose'].unflatten(-1, (21, 3)))
+    if 'jaw_pose' in params:
+        values['jaw_pose'], values['eye_pose'] = params['jaw_pose'], torch.stack((params['leye_pose'], params['reye_pose']), 1)
     for name, value in values.items():
         records[name] = torch.where(valid.view(-1, *[1] * (value.ndim - 1)), value, 0.0).numpy()
+        set_flag(records, BODY_FLAGS.get(name, f'has_{name}'), valid.numpy())
     records['body_pose_valid'] = valid[:, None].numpy()
-    for name in ('global_orient', 'transl', 'body_pose', 'jaw', 'eyes', 'abs_depth'):
-        set_flag(records, f'has_{name}', valid.numpy())
-    return _set_points(records, points, valid, view, ('kpts2d', 'kpts3d', 'bbox_body'), '', np.s_[:])
+    set_flag(records, 'has_abs_depth', valid.numpy())
+    boxed = _set_points(records, points, valid, view, ('kpts2d', 'kpts3d', 'bbox_body'), '', np.s_[:])
+    face = torch.from_numpy(records['kpts2d'][:, FACE])
+    box, shown = _tight_boxes(face[..., :2].double(), face[..., 2] > 0, view)
+    records['bbox_face'] = box.numpy()
+    set_flag(records, 'has_bbox_face', shown.numpy())
+    return boxed
+
+
+def set_meshes(records: np.ndarray, has_mesh: np.ndarray, meshes: np.ndarray, rows: np.ndarray, view: View,
+               chunk: int = 64) -> Iterator[np.ndarray]:
+    """Give the records with `has_mesh` (N,) a verts_row, and return what `store_writer.Part.vertices` wants: their meshes in
+    the camera frame (n, V, 3) float32, a few at a time. Record i shows meshes[rows[i]] of (F, V, 3), metres, source's frame."""
+    records['verts_row'] = np.where(has_mesh, np.cumsum(has_mesh) - 1, -1)
+    set_flag(records, 'has_verts', has_mesh)
+    chosen = np.flatnonzero(has_mesh)
+    pieces = (chosen[start:start + chunk] for start in range(0, len(chosen), chunk))
+    return (cameras.transform_points(torch.from_numpy(meshes[rows[i]]).double(), view.rotation[i],
+                                     view.translation[i]).float().numpy() for i in pieces)
 
 
 def set_visibility(records: np.ndarray, visible: dict[str, np.ndarray]) -> None:
@@ -102,17 +124,25 @@ def _set_points(records: np.ndarray, points: Tensor, valid: Tensor, view: View, 
     pixels = cameras.project(torch.where(front[..., None], seen, torch.ones_like(seen)), view.intrinsics)
     pixels = torch.where(front[..., None], pixels, 0.0)
     seen = torch.where(valid[:, None, None], seen, 0.0)
-    inside = front & (pixels >= 0).all(-1) & (pixels <= view.img_size[:, None] - 1).all(-1)
-    box = boxes.box_from_points(pixels, front).nan_to_num(0.0)
-    boxed = (inside.sum(1) >= MIN_INSIDE) & (box[:, 2:] > box[:, :2]).all(1)
-
+    box, boxed = _tight_boxes(pixels, front, view)
     count, confidence = points.shape[1], torch.ones_like(seen[..., :1])
     places = [records[name] if isinstance(at, slice) else records[name][:, at] for name in names]
     places[0][:, :count] = torch.cat((pixels, front[..., None] * confidence), dim=-1).numpy()
     places[1][:, :count] = torch.cat((seen, valid[:, None, None] * confidence), dim=-1).numpy()
-    places[2][:] = torch.where(boxed[:, None], box, 0.0).numpy()
+    places[2][:] = box.numpy()
     tag = f'{who}_' if who else ''
     set_flag(records, f'has_{tag}kpts2d', valid.numpy())
     set_flag(records, f'has_{tag}kpts3d', valid.numpy())
     set_flag(records, f'has_bbox_{who or "body"}', boxed.numpy())
     return boxed
+
+
+def _tight_boxes(pixels: Tensor, front: Tensor, view: View) -> tuple[Tensor, Tensor]:
+    """Boxes (N, 4) around those of pixels (N, J, 2) that lie in front of the camera, and which of them (N,) show something:
+    enough points, and more than a pixel, inside the image. The others are 0."""
+    size = view.img_size.to(pixels)
+    inside = front & (pixels >= 0).all(-1) & (pixels <= size[:, None] - 1).all(-1)
+    box = boxes.box_from_points(pixels, front).nan_to_num(0.0)
+    shown = boxes.clip_box(box, size)
+    boxed = (inside.sum(1) >= MIN_INSIDE) & (shown[:, 2:] - shown[:, :2] > 1).all(1)
+    return torch.where(boxed[:, None], box, 0.0), boxed

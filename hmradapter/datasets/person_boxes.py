@@ -2,8 +2,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 PERSON_ASPECT = 0.75  # width over height of the crop
+PARTS = ('left hand', 'right hand', 'face')
+PART_RATIO = 1.2      # what SMPLer-X pads boxes of parts by
 
 
 def person_box(box_xywh, img_size: Sequence[float], ratio: float, aspect: float = PERSON_ASPECT) -> np.ndarray | None:
@@ -17,3 +20,14 @@ def person_box(box_xywh, img_size: Sequence[float], ratio: float, aspect: float 
     w, h = x1 - x0, y1 - y0
     size = np.array((max(w, aspect * h), max(h, w / aspect))) * ratio
     return np.concatenate((np.array((x0 + w / 2, y0 + h / 2)) - size / 2, size)).astype(np.float32)
+
+
+def part_boxes(boxes_xywh: Sequence, img_size: Sequence[float]) -> dict:
+    """Tight boxes (4,) xywh px of the PARTS, or None where there is none -> part_boxes (3, 4) x0 y0 x1 y1 px, padded, and
+    has_part_boxes (3,). They get the body's aspect, as in SMPLer-X."""
+    corners, valid = torch.zeros(len(PARTS), 4), torch.zeros(len(PARTS))
+    for part, tight in enumerate(boxes_xywh):
+        box = None if tight is None else person_box(tight, img_size, PART_RATIO)
+        if box is not None:
+            corners[part], valid[part] = torch.from_numpy(np.concatenate((box[:2], box[:2] + box[2:]))), 1
+    return dict(part_boxes=corners, has_part_boxes=valid)

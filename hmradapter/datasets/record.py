@@ -102,6 +102,7 @@ def flag_bits(names: Iterable[str]) -> int:
     return bits
 
 
+PERSON_VIEW = flag_bits(['has_bbox_body'])  # a row gives a person sample
 HAND_VIEW = {side: flag_bits([f'has_bbox_{side}_hand']) for side in SIDES}  # a person row gives a hand sample of this side
 
 

@@ -5,6 +5,7 @@
     index.npy            flags, sequence, view, frame of every row, for filters
     paths.npy            images that are files of their own, relative to the data set's root
     templates.npy        rest shapes (T, V, 3) metres of persons that have their own; only where there are any
+    verts.npy            true meshes (M, V, 3) metres, camera frame, by `verts_row`; only where they were kept
 
 No pickle anywhere. Maps are opened on first use in each process and never travel to workers.
 """
@@ -13,12 +14,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from mmengine.dist import master_only
+from mmengine.logging import print_log
 
 from hmradapter.fileio import sha256_file
 
-from .record import FLAGS, INDEX, RECORD, SCHEMA
+from .record import FLAGS, INDEX, RECORD, SCHEMA, SIDES
 
 MANIFEST = 'manifest.json'
+VERTICES = 'verts.npy'
 
 
 class StoreError(ValueError):
@@ -81,6 +85,20 @@ class PreparedStore:
         """Rest shape (V, 3), metres."""
         return np.array(self._map('templates.npy')[row])
 
+    @property
+    def has_vertices(self) -> bool:
+        """Whether true meshes were kept, of some rows at least."""
+        return VERTICES in self.manifest['files']
+
+    def vertices(self, row: int) -> np.ndarray | None:
+        """True mesh (V, 3) float32 of a record's `verts_row`, metres, camera frame; its own memory. None for -1."""
+        return None if row < 0 else np.array(self._map(VERTICES)[row])
+
+    @property
+    def mesh_size(self) -> int:
+        """V of the true meshes."""
+        return self.manifest['meshes'][1]
+
     def verify(self) -> None:
         """Compare every file with its hash in the manifest; StoreError names the first that differs."""
         for name, entry in self.manifest['files'].items():
@@ -126,3 +144,18 @@ def layout() -> dict:
 def _plain(descr: list) -> list:
     """A dtype's description as JSON gives it back."""
     return json.loads(json.dumps(descr))
+
+
+@master_only
+def report(store: PreparedStore) -> None:
+    """One line of what a store gives, one for each reason why something is not in it."""
+    manifest = store.manifest
+    left, right = (manifest['hands'][side] for side in SIDES)
+    lines = [f'{store.folder}: {manifest["records"]} records, {manifest["persons"]} persons, {left} left and {right} right '
+             'hands.']
+    for name, what in (('dropped', 'left out'), ('unlabelled', 'without label')):
+        for reason, count in manifest[name].items():
+            lines.append(f'  {what}: {count} x {reason}, e.g. {manifest["examples"][reason][0]}')
+    if manifest['dropped']:
+        lines.append(f'  To look again after repairing files, delete {store.folder}.')
+    print_log('\n'.join(lines), 'current')

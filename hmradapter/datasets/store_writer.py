@@ -6,11 +6,12 @@ order of work: an interrupted and an uninterrupted run give the same bytes.
 """
 import contextlib
 import fcntl
+import hashlib
 import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,13 +21,14 @@ from tqdm import tqdm
 
 from hmradapter.fileio import atomic_write, load_npz, sha256_file
 
-from .record import HAND_VIEW, INDEX, RECORD, check_records, index_of
-from .store import MANIFEST, PreparedStore, is_complete, layout
+from .record import HAND_VIEW, INDEX, PERSON_VIEW, RECORD, check_records, index_of
+from .store import MANIFEST, VERTICES, PreparedStore, is_complete, layout, report
 
 KEY_BYTES = 96
 SHARD_ROWS = 1 << 16   # 0.4 GB
 EXAMPLES = 5           # names kept for each reason something was dropped
 LOCK_POLL_SECONDS = 0.5
+COPY_BYTES = 1 << 24
 
 
 @dataclass
@@ -34,7 +36,8 @@ class Part:
     """What one unit gives: records, their keys, image paths that `offset` numbers from 0, and what was left out and why.
 
     `dropped` and `unlabelled` count by reason: rows that are not in `records`, and rows that are but lack a label that they
-    should have.
+    should have. `vertices` gives true meshes (n, V, 3) float32, metres, camera frame, a few at a time, in the order of the
+    `verts_row` of the records, which count from 0.
     """
     records: np.ndarray
     keys: list[str]
@@ -42,6 +45,7 @@ class Part:
     dropped: Counter = field(default_factory=Counter)
     unlabelled: Counter = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
+    vertices: Iterable[np.ndarray] = ()
 
     def drop(self, reason: str, name: str, count: int = 1) -> None:
         """Count something that is left out; the first few names are kept."""
@@ -57,6 +61,20 @@ class Part:
             names = self.examples.setdefault(reason, [])
             if len(names) < EXAMPLES:
                 names.append(name)
+
+
+def prepare_store(parent, name: str, about: dict, units: Sequence[str],
+                  make: Callable[[], tuple[Callable[[str], Part], np.ndarray | None]]) -> PreparedStore:
+    """The store `<parent>/<name>-<hash of about>`, reported; `make` gives converter and templates where it is to be written."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    folder = Path(parent) / f'{name}-{digest[:12]}'
+    if is_complete(folder):
+        store = PreparedStore(folder)
+    else:
+        convert, templates = make()
+        store = build_store(folder, units, convert, about, templates)
+    report(store)
+    return store
 
 
 def build_store(folder, units: Sequence[str], convert: Callable[[str], Part], about: dict,
@@ -124,9 +142,29 @@ def _convert_units(work: Path, units: Sequence[str], convert: Callable[[str], Pa
         if f'part-{i:06d}.npz' not in done:
             part = convert(unit)
             check_records(part.records)
+            mesh_size = _write_vertices(work / f'part-{i:06d}.verts', part)
             with atomic_write(work / f'part-{i:06d}.npz') as file:
                 np.savez(file, records=part.records, keys=_fixed(part.keys, KEY_BYTES), paths=_fixed(part.paths),
-                         notes=_notes(part))
+                         notes=_notes(part, mesh_size))
+
+
+def _write_vertices(path: Path, part: Part) -> int:
+    """A part's meshes as they come, one after the other, before the part's own file, which vouches for them. Returns V, or 0
+    and no file where there are none."""
+    announced = int((part.records['verts_row'] >= 0).sum())
+    if not announced:
+        return 0
+    count, size = 0, 0
+    with atomic_write(path) as file:
+        for piece in part.vertices:
+            size = size or piece.shape[1]
+            if piece.shape[1:] != (size, 3) or not np.isfinite(piece).all():
+                raise ValueError(f'{path}: true meshes must be finite and (n, {size}, 3), these are {piece.shape}.')
+            file.write(np.ascontiguousarray(piece, dtype='<f4').tobytes())
+            count += len(piece)
+    if count != announced:
+        raise ValueError(f'{path} got {count} meshes, but {announced} records have a verts_row: give one for each.')
+    return size
 
 
 def _assemble(folder: Path, work: Path, units: Sequence[str], about: dict, templates: np.ndarray | None,
@@ -135,7 +173,10 @@ def _assemble(folder: Path, work: Path, units: Sequence[str], about: dict, templ
         shutil.rmtree(stale)
     partial = folder.parent / f'.{folder.name}.partial'
     partial.mkdir()
-    totals = _write_shards(partial, [work / f'part-{i:06d}.npz' for i in range(len(units))], shard_rows)
+    parts = [work / f'part-{i:06d}.npz' for i in range(len(units))]
+    totals = _write_shards(partial, parts, shard_rows)
+    if totals['meshes']:
+        _join_vertices(partial / VERTICES, [path.with_suffix('.verts') for path in parts], totals['meshes'])
     if templates is not None:
         np.save(partial / 'templates.npy', np.ascontiguousarray(templates, dtype='<f4'))
     files = {path.name: dict(size=path.stat().st_size, sha256=sha256_file(path)) for path in sorted(partial.glob('*.npy'))}
@@ -146,11 +187,21 @@ def _assemble(folder: Path, work: Path, units: Sequence[str], about: dict, templ
     partial.rename(folder)
 
 
+def _join_vertices(path: Path, parts: Sequence[Path], shape: Sequence[int]) -> None:
+    """The meshes of all parts in one `.npy` of `shape` (M, V, 3), copied from file to file."""
+    with open(path, 'wb') as file:
+        np.lib.format.write_array_header_1_0(file, dict(descr='<f4', fortran_order=False, shape=tuple(shape)))
+        for part in parts:
+            if part.exists():
+                with open(part, 'rb') as source:
+                    shutil.copyfileobj(source, file, COPY_BYTES)
+
+
 def _write_shards(partial: Path, parts: Sequence[Path], shard_rows: int) -> dict:
     """Stream the parts into shards; return the counts for the manifest. Memory: one shard."""
     counts = {name: Counter() for name in ('dropped', 'unlabelled')}
     examples: dict[str, list[str]] = {}
-    index, paths, hands, shards = [], [], Counter(left=0, right=0), 0
+    index, paths, hands, shards, persons, meshes, mesh_size = [], [], Counter(left=0, right=0), 0, 0, 0, 0
     records, keys = np.zeros(0, RECORD), np.zeros(0, f'S{KEY_BYTES}')
 
     def flush(limit: int) -> None:
@@ -165,7 +216,13 @@ def _write_shards(partial: Path, parts: Sequence[Path], shard_rows: int) -> dict
         part_records = part['records']
         part_records['offset'] += np.where(part_records['length'] == -1, len(paths), 0)
         paths += part['paths'].tolist()
+        has_mesh = part_records['verts_row'] >= 0
+        part_records['verts_row'] += np.where(has_mesh, meshes, 0).astype(np.int32)
+        meshes += int(has_mesh.sum())
         notes = json.loads(part['notes'].tobytes())
+        if notes['mesh_size'] not in (0, mesh_size or notes['mesh_size']):
+            raise ValueError(f'{path} has meshes of {notes["mesh_size"]} vertices, those before it of {mesh_size}.')
+        mesh_size = mesh_size or notes['mesh_size']
         for name, counter in counts.items():
             counter.update(notes[name])
         for reason, names in notes['examples'].items():
@@ -173,13 +230,15 @@ def _write_shards(partial: Path, parts: Sequence[Path], shard_rows: int) -> dict
         index.append(index_of(part_records))
         for side, bit in HAND_VIEW.items():
             hands[side] += int(((part_records['flags'] & np.uint64(bit)) != 0).sum())
+        persons += int(((part_records['flags'] & np.uint64(PERSON_VIEW)) != 0).sum())
         records, keys = np.concatenate((records, part_records)), np.concatenate((keys, part['keys']))
         flush(shard_rows)
     flush(0)
     index = np.concatenate(index) if index else np.zeros(0, INDEX)
     np.save(partial / 'index.npy', index)
     np.save(partial / 'paths.npy', np.array(paths) if paths else np.zeros(0, 'S1'))
-    return dict(records=len(index), shards=shards, hands=dict(hands), **{n: dict(sorted(c.items())) for n, c in counts.items()},
+    return dict(records=len(index), shards=shards, persons=persons, hands=dict(hands),
+                meshes=[meshes, mesh_size, 3] if meshes else None, **{n: dict(sorted(c.items())) for n, c in counts.items()},
                 examples={reason: names[:EXAMPLES] for reason, names in sorted(examples.items())})
 
 
@@ -192,7 +251,7 @@ def _fixed(names: Sequence[str], width: int | None = None) -> np.ndarray:
     return np.array(encoded, dtype=f'S{width or longest}')
 
 
-def _notes(part: Part) -> np.ndarray:
+def _notes(part: Part, mesh_size: int) -> np.ndarray:
     """Counts of a part as JSON bytes, so that a part needs no pickle."""
-    text = json.dumps(dict(dropped=part.dropped, unlabelled=part.unlabelled, examples=part.examples))
+    text = json.dumps(dict(dropped=part.dropped, unlabelled=part.unlabelled, examples=part.examples, mesh_size=mesh_size))
     return np.frombuffer(text.encode(), np.uint8)

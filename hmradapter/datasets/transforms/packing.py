@@ -16,6 +16,7 @@ HAND_GUIDANCE = ('body_pose', 'has_body_pose')
 PERSON_CROP = ('box_center', 'box_size', 'img_size', 'focal', 'princpt', 'crop_from_image')
 PERSON_LABELS = (*POSE53_PARTS, 'pose_valid', 'betas', 'has_betas', 'expression', 'has_expression', 'keypoints_3d',
                  'heatmap_joints', 'boxes', 'has_boxes')
+PERSON_TRUTH = ('vertices', 'has_vertices')
 PERSON_GUIDANCE = ('hand_joints', 'has_hands')
 
 
@@ -46,13 +47,14 @@ class PackPersonInputs(BaseTransform):
     """Gives dict(inputs (3, H, W) RGB in 0..255, data_samples HMRDataSample) of a person.
 
     Reads: img (H, W, 3) BGR and the fields of PERSON_CROP; where `pose` (53, 3, 3) is there (at inference it is not), all
-    PERSON_LABELS but its parts, and hand_joints (2, 20, 3); has_hands (2,) if `HandJointNoise` took hands away.
+    PERSON_LABELS but its parts, and hand_joints (2, 20, 3); has_hands (2,) if `HandJointNoise` took hands away; vertices (V, 3)
+    and has_vertices where the data set gives true meshes.
 
     Args:
         meta_keys: results that go along as metainfo; what is absent becomes None.
     """
 
-    def __init__(self, meta_keys: tuple[str, ...] = ('key', 'img_path', 'sample_idx')):
+    def __init__(self, meta_keys: tuple[str, ...] = ('key', 'img_path', 'sample_idx', 'gender', 'visibility')):
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict) -> dict:
@@ -60,7 +62,8 @@ class PackPersonInputs(BaseTransform):
         if 'pose' in results:
             parts = {name: results['pose'][part] for name, part in POSE53_PARTS.items()}
             results = {'has_hands': torch.ones(2), **results, **parts}
-            groups['gt'] = _group(results, PERSON_LABELS, 'HeatmapTargets')
+            labels = PERSON_LABELS + (PERSON_TRUTH if 'vertices' in results else ())
+            groups['gt'] = _group(results, labels, 'HeatmapTargets')
             groups['guidance'] = _group(results, PERSON_GUIDANCE, 'HeatmapTargets')
         return _packed(results, self.meta_keys, groups)
 

@@ -44,6 +44,9 @@ class PersonCrop(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         draw = results.get('augmentation') or NO_AUGMENTATION
+        if 'vertices' in results and draw != NO_AUGMENTATION:
+            raise ValueError(f'the person {results.get("key")!r} comes with a true mesh, for evaluation, and {draw}: leave '
+                             'RandomPersonAugmentation out of a pipeline that runs with test_mode=True.')
         height, width = results['img'].shape[:2]
         box = person_box(results['bbox_xywh'], (width, height), self.ratio, self.size[1] / self.size[0])
         if box is None:
