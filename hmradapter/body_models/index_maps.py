@@ -67,7 +67,8 @@ def _field(content, name: str, file: Path):
 
 def _matrix(file: Path, load, rows: int | None = None) -> np.ndarray:
     matrix = load(file)
-    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != 'f' or len(matrix) != (rows or len(matrix)):
+    is_matrix = isinstance(matrix, np.ndarray) and matrix.ndim == 2 and matrix.dtype.kind == 'f'
+    if not is_matrix or len(matrix) != (rows or len(matrix)):
         raise ValueError(f'{file} should hold a matrix of floats ({rows or "V_smpl"}, V_smplx), but it holds {_kind(matrix)}. '
                          'Get or build the file again.')
     return matrix

@@ -34,7 +34,7 @@ BODIES = DumpLayout(
     required={'sample_idx': (), 'key': (), 'pred_vertices': ('V', 3), 'true_vertices': ('W', 3), 'has_mesh': ()},
     optional=BODY_PARAMETERS | {
         'pred_cam_t': (3,), 'pred_focal': (2,), 'pred_princpt': (2,), 'true_global_orient': (3, 3),
-        'true_body_pose': (21, 3, 3), 'has_pose': (), 'focal': (2,), 'princpt': (2,), 'img_size': (2,), 'visibility': ()})
+        'true_body_pose': (21, 3, 3), 'has_arm_pose': (2,), 'focal': (2,), 'princpt': (2,), 'img_size': (2,), 'visibility': ()})
 LAYOUTS = {layout.schema: layout for layout in (HANDS, BODIES)}
 
 

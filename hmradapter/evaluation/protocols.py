@@ -77,8 +77,8 @@ class BodyProtocol(Protocol):
     """One way to score whole bodies. Joints are regressed from both meshes, never read from a dataset.
 
     truth: the mesh that the prediction is compared with; for ARCTIC 'template' (gendered model, the subject's scan) or
-    'neutral' (neutral model, the stored pose). topology: of the true mesh, 'SMPL-X' or 'SMPL'. sight: 'all' true points count, or
-    'image', those that project into it. measures: names in BODY_MEASURES.
+    'neutral' (neutral model, the stored pose). topology: of the true mesh, 'SMPL-X' or 'SMPL'. sight: 'all' true points
+    count, or 'image', those that project into it. measures: names in BODY_MEASURES.
     """
     truth: str = 'SMPL-X mesh of the annotation'
     topology: str = 'SMPL-X'

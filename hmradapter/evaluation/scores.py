@@ -14,6 +14,16 @@ NAMES = dict(pve='PVE', pa_pve='PA-PVE', mpjpe='MPJPE', pa_mpjpe='PA-MPJPE', mrr
 UNITS = dict(pve='mm', pa_pve='mm', mpjpe='mm', pa_mpjpe='mm', mrrpe='mm', wrist_deg='deg')
 
 
+def logged_name(measure: str, column: str, main: str) -> str:
+    """'PVE' of the main column, 'PVE/hands' of others."""
+    return NAMES[measure] if column == main else f'{NAMES[measure]}/{column}'
+
+
+def unit_of(name: str) -> str:
+    """Unit of a logged name."""
+    return UNITS[next(measure for measure, plain in NAMES.items() if plain == name.split('/')[0])]
+
+
 @dataclass
 class Scores:
     """Numbers of one evaluation under `protocol`.
@@ -38,11 +48,10 @@ class Scores:
         Rounded to 0.001 (mm, degrees) or 1e-6 (fractions), well above float32 noise."""
         result = {}
         for measure, values in self.means.items():
-            name = NAMES[measure]
-            result.update({name if column == self.main else f'{name}/{column}': round(values[column], 3)
+            result.update({logged_name(measure, column, self.main): round(values[column], 3)
                            for column in (self.main, *self.columns) if column in values})
-            result.update({f'{name}/occlusion-q{group["quartile"]}': round(group[measure], 3)
-                           for group in self.occlusion if measure in group})
+        result.update({f'{name}/occlusion-q{group["quartile"]}': round(value, 3)
+                       for group in self.occlusion for name, value in group['means'].items()})
         result.update({name: round(value, 6) for name, value in flatten(self.sets)})
         return result
 
@@ -56,11 +65,12 @@ def exact_mean(values: np.ndarray) -> float:
 def visibility_quartiles(visibility: np.ndarray, subject: str,
                          means_of: Callable[[np.ndarray], dict[str, float]]) -> list[dict]:
     """Samples of known visibility (N,), most visible first, cut into four groups of equal size; equal visibilities stay in the
-    order of the dump. Each group says its range of visible shares, its count and `means_of(its row numbers)`."""
+    order of the dump. Each group says its range of visible shares, its count and its means: `means_of(its row numbers)` by
+    logged name."""
     known = np.flatnonzero(np.isfinite(visibility))
     order = known[np.argsort(-visibility[known], kind='stable')]
     return [dict(quartile=quartile, visible_from=float(visibility[group].min()), visible_to=float(visibility[group].max()),
-                 **{subject: len(group)}, **means_of(group))
+                 means=means_of(group), **{subject: len(group)})
             for quartile, group in enumerate(np.array_split(order, 4), start=1) if len(group)]
 
 

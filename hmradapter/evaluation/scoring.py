@@ -7,7 +7,7 @@ import numpy as np
 from hmradapter.evaluation import errors
 from hmradapter.evaluation.freihand import server_scores
 from hmradapter.evaluation.protocols import HAND_MEASURES, HandProtocol
-from hmradapter.evaluation.scores import Scores, exact_mean, visibility_quartiles
+from hmradapter.evaluation.scores import NAMES, Scores, exact_mean, visibility_quartiles
 
 SIDES = ('left', 'right')
 CHUNK = 512  # hands whose vertices are compared at once; bounds memory, changes no number
@@ -79,7 +79,7 @@ def side_means(values: np.ndarray, is_right: np.ndarray) -> dict[str, float]:
 def occlusion_quartiles(rows: dict[str, np.ndarray], is_right: np.ndarray, visibility: np.ndarray) -> list[dict]:
     """`visibility_quartiles` of hands, with the mean of both sides by measure."""
     return visibility_quartiles(visibility, 'hands', lambda group: {
-        name: side_means(values[group], is_right[group])['mean'] for name, values in rows.items()})
+        NAMES[name]: side_means(values[group], is_right[group])['mean'] for name, values in rows.items()})
 
 
 def freihand(arrays: dict[str, np.ndarray]) -> dict:

@@ -1,7 +1,7 @@
 """Scores as text that can be read in a terminal, a log or a web page."""
 from collections.abc import Sequence
 
-from hmradapter.evaluation.scores import NAMES, UNITS, Scores, flatten
+from hmradapter.evaluation.scores import NAMES, UNITS, Scores, flatten, unit_of
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -32,11 +32,11 @@ def mean_rows(scores: Scores) -> tuple[list[str], list[list[str]]]:
 
 def occlusion_rows(scores: Scores) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table by occlusion quartile, most visible first."""
-    measures = [name for name in scores.means if name in scores.occlusion[0]]
+    names = list(scores.occlusion[0]['means'])
     rows = [[f'Q{group["quartile"]}: {group["visible_from"]:.0%} to {group["visible_to"]:.0%} visible',
-             str(group[scores.subject]), *(_number(group[name]) for name in measures), scores.protocol.name]
+             str(group[scores.subject]), *(_number(group['means'][name]) for name in names), scores.protocol.name]
             for group in scores.occlusion]
-    return ['occlusion quartile', scores.subject, *(f'{NAMES[name]} ({UNITS[name]})' for name in measures), 'protocol'], rows
+    return ['occlusion quartile', scores.subject, *(f'{name} ({unit_of(name)})' for name in names), 'protocol'], rows
 
 
 def format_scores(scores: Scores) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmradapter.evaluation.errors import MM_PER_M, Points, as_double, mean_of_valid, pa_mpjpe_mm, point_distances_mm
+from hmradapter.evaluation.errors import MM_PER_M, Points, as_double, mean_of_valid, pa_mpjpe_mm, pa_pve_mm, point_distances_mm
 from hmradapter.geometry.body_frame import BodyFrame
+from hmradapter.geometry.cameras import project
 from hmradapter.geometry.procrustes import similarity_align
 from hmradapter.structures.joints import HAND21_FROM_SMPLX144
 
@@ -21,6 +22,8 @@ SIDES = ('left', 'right')
 SKELETON = 55  # joints that SMPL-X regresses; fingertips are vertices
 # Fingertips of SMPL-X's mesh (thumb, index, middle, ring, pinky), as in the `smplx` package.
 TIP_VERTICES = dict(left=(5361, 4933, 5058, 5169, 5286), right=(8079, 7669, 7794, 7905, 8022))
+# Neck, collars, head, shoulders, elbows, wrists: what the arms' pose decides, measured from the pelvis.
+UPPER_BODY = (12, 13, 14, 15, 16, 17, 18, 19, 20, 21)
 # The 14 joints of 3DPW's protocol among SMPL's 24 and SMPL-X's 55 (hips to wrists, neck, head).
 PW3D_JOINTS = (1, 2, 4, 5, 7, 8, 12, 15, 16, 17, 18, 19, 20, 21)
 
@@ -61,31 +64,37 @@ def regress(regressor: np.ndarray, vertices: Points) -> Tensor:
 
 def whole_body_errors(pred: Points, true: Points, regions: BodyRegions,
                       in_sight: Callable[[Tensor], Tensor] | None = None) -> dict[str, Tensor]:
-    """Errors of meshes (N, V, 3): pve, pa_pve, pa_mpjpe (of 14 body joints), pve_face, pa_pve_face, and pve_, pa_pve_,
-    pa_mpjpe_ of left_hand, right_hand and hands; mrrpe, how wrong the way from right to left wrist is.
+    """Errors of meshes (N, V, 3): pve, pa_pve, mpjpe and pa_mpjpe (of 14 body joints), mpjpe_upper (of UPPER_BODY), pve_face,
+    pa_pve_face, and pve_, pa_pve_, mpjpe_, pa_mpjpe_ of left_hand, right_hand and hands; mrrpe, how wrong the way from right to
+    left wrist is.
 
     `in_sight(points (N, P, 3)) -> (N, P) bool` restricts every mean to true points that it accepts (UBody); alignment still
     uses all, and a part without such a point is NaN."""
     pred, true = as_double(pred), as_double(true)
     pred_joints, true_joints = regions.joints(pred), regions.joints(true)
 
-    def moved(part, root: int) -> Tensor:
-        a, b = (points[:, part] - joints[:, root:root + 1] for points, joints in ((pred, pred_joints), (true, true_joints)))
-        return mean_of_valid(point_distances_mm(a, b), in_sight and in_sight(true[:, part]))
+    def distance(a: Tensor, b: Tensor, seen: Tensor | None = None) -> Tensor:
+        return mean_of_valid(point_distances_mm(a, b), in_sight and in_sight(b if seen is None else seen))
+
+    def moved(a: Tensor, b: Tensor, root: int) -> Tensor:
+        return distance(a - pred_joints[:, root:root + 1], b - true_joints[:, root:root + 1], b)
 
     def aligned(a: Tensor, b: Tensor) -> Tensor:
-        return mean_of_valid(point_distances_mm(similarity_align(a, b), b), in_sight and in_sight(b))
+        return distance(similarity_align(a, b), b)
 
-    everything = slice(None)
-    found = dict(pve=moved(everything, PELVIS), pa_pve=aligned(pred, true),
-                 pa_mpjpe=aligned(regress(regions.common14, pred), regress(regions.common14, true)),
-                 pve_face=moved(regions.face, NECK), pa_pve_face=aligned(pred[:, regions.face], true[:, regions.face]))
+    body = [regress(regions.common14, mesh) for mesh in (pred, true)]
+    face = [mesh[:, regions.face] for mesh in (pred, true)]
+    upper = [joints[:, list(UPPER_BODY)] for joints in (pred_joints, true_joints)]
+    found = dict(pve=moved(pred, true, PELVIS), pa_pve=aligned(pred, true), mpjpe=moved(*body, PELVIS),
+                 pa_mpjpe=aligned(*body), mpjpe_upper=moved(*upper, PELVIS), pve_face=moved(*face, NECK),
+                 pa_pve_face=aligned(*face))
     for side in SIDES:
-        hand = regions.hands[side]
-        found[f'pve_{side}_hand'] = moved(hand, WRISTS[side])
-        found[f'pa_pve_{side}_hand'] = aligned(pred[:, hand], true[:, hand])
-        found[f'pa_mpjpe_{side}_hand'] = aligned(regions.hand_joints(side, pred), regions.hand_joints(side, true))
-    for measure in ('pve', 'pa_pve', 'pa_mpjpe'):
+        hand = [mesh[:, regions.hands[side]] for mesh in (pred, true)]
+        joints = [regions.hand_joints(side, mesh) for mesh in (pred, true)]
+        for name, points in (('pve', hand), ('mpjpe', joints)):
+            found[f'{name}_{side}_hand'] = moved(*points, WRISTS[side])
+            found[f'pa_{name}_{side}_hand'] = aligned(*points)
+    for measure in ('pve', 'pa_pve', 'mpjpe', 'pa_mpjpe'):
         found[f'{measure}_hands'] = torch.stack([found[f'{measure}_{side}_hand'] for side in SIDES]).nanmean(0)
     between = [joints[:, WRISTS['left']] - joints[:, WRISTS['right']] for joints in (pred_joints, true_joints)]
     return dict(found, mrrpe=MM_PER_M * (between[0] - between[1]).norm(dim=-1))
@@ -99,6 +108,21 @@ def pw3d_errors(pred: Points, true_smpl: Points, skeleton: np.ndarray, smpl_regr
     return dict(mpjpe=point_distances_mm(pred_14, true_14).mean(-1), pa_mpjpe=pa_mpjpe_mm(pred_14, true_14))
 
 
+def mapped_errors(pred: Points, true_smpl: Points, skeleton: np.ndarray, smpl_regressor: np.ndarray,
+                  smpl_from_smplx: Points | None) -> dict[str, Tensor]:
+    """pve and pa_pve on SMPL's mesh, and mpjpe_mapped, pa_mpjpe_mapped of 14 joints by SMPL's regressor, as SMPLest-X computes
+    them: both meshes are moved to the pelvis that their own regressor gives, then the prediction (N, V, 3) becomes a mesh of
+    SMPL by `smpl_from_smplx` (6890, V) (None: it is one already), and nothing is moved again. Source: SMPLest-X
+    `datasets/humandata.py`."""
+    pred, true = (points - regress(regressor[:1], points) for points, regressor in
+                  ((as_double(pred), skeleton), (as_double(true_smpl), smpl_regressor)))
+    if smpl_from_smplx is not None:
+        pred = torch.stack([smpl_from_smplx @ mesh for mesh in pred])
+    pred_14, true_14 = (regress(smpl_regressor[list(PW3D_JOINTS)], mesh) for mesh in (pred, true))
+    return dict(pve=point_distances_mm(pred, true).mean(-1), pa_pve=pa_pve_mm(pred, true),
+                mpjpe_mapped=point_distances_mm(pred_14, true_14).mean(-1), pa_mpjpe_mapped=pa_mpjpe_mm(pred_14, true_14))
+
+
 def inside_image(image_from_crop: Points, img_size: tuple[int, int], frame: BodyFrame) -> Callable[[Tensor], Tensor]:
     """For `whole_body_errors`: whether points (N, P, 3) m of the crop's virtual camera fall inside the image (W, H), strictly.
     image_from_crop (2, 3) leads from the data loader's crop to the image; `frame` is the BodyFrame."""
@@ -108,5 +132,17 @@ def inside_image(image_from_crop: Points, img_size: tuple[int, int], frame: Body
         crop = frame.project(as_double(points)) * points.new_tensor(frame.cell) * frame.crop_factor
         pixels = crop @ matrix[:, :2].T + matrix[:, 2]
         return ((pixels > 0) & (pixels < pixels.new_tensor(img_size))).all(-1)
+
+    return in_sight
+
+
+def inside_picture(focal: Points, princpt: Points, img_size: Points) -> Callable[[Tensor], Tensor]:
+    """For `whole_body_errors`: whether points (N, P, 3) m of a camera with `focal` (2,) and `princpt` (2,) px fall inside its
+    image (W, H), strictly. `inside_image` is the same with SMPLer-X's virtual camera and its guard of the depth."""
+    focal, princpt, img_size = (as_double(value) for value in (focal, princpt, img_size))
+
+    def in_sight(points: Tensor) -> Tensor:
+        pixels = project(as_double(points), focal, princpt)
+        return ((points[..., 2:] > 0) & (pixels > 0) & (pixels < img_size)).all(-1)
 
     return in_sight
