@@ -25,7 +25,7 @@ HANDS = DumpLayout(
     required={'sample_idx': (), 'key': (), 'is_right': (), 'pred_vertices': ('V', 3), 'pred_keypoints_3d': (21, 3),
               'true_vertices': ('V', 3), 'true_keypoints_3d': (21, 3), 'has_mesh': (), 'has_joints': ()},
     optional={'pred_global_orient': (3, 3), 'pred_hand_pose': (15, 3, 3), 'pred_betas': (10,), 'pred_cam': (3,),
-              'true_global_orient': (3, 3), 'has_orient': (), 'true_joint_conf': (21,), 'visibility': ()})
+              'true_global_orient': (3, 3), 'has_orient': (), 'true_joint_conf': (21,), 'img_path': (), 'visibility': ()})
 BODY_PARAMETERS = {'pred_global_orient': (3, 3), 'pred_body_pose': (21, 3, 3), 'pred_left_hand_pose': (15, 3, 3),
                    'pred_right_hand_pose': (15, 3, 3), 'pred_jaw_pose': (3, 3), 'pred_leye_pose': (3, 3),
                    'pred_reye_pose': (3, 3), 'pred_betas': (10,), 'pred_expression': (10,)}
@@ -34,7 +34,8 @@ BODIES = DumpLayout(
     required={'sample_idx': (), 'key': (), 'pred_vertices': ('V', 3), 'true_vertices': ('W', 3), 'has_mesh': ()},
     optional=BODY_PARAMETERS | {
         'pred_cam_t': (3,), 'pred_focal': (2,), 'pred_princpt': (2,), 'true_global_orient': (3, 3),
-        'true_body_pose': (21, 3, 3), 'has_arm_pose': (2,), 'focal': (2,), 'princpt': (2,), 'img_size': (2,), 'visibility': ()})
+        'true_body_pose': (21, 3, 3), 'has_arm_pose': (2,), 'focal': (2,), 'princpt': (2,), 'img_size': (2,),
+        'box_center': (2,), 'box_size': (2,), 'img_path': (), 'visibility': ()})
 LAYOUTS = {layout.schema: layout for layout in (HANDS, BODIES)}
 
 

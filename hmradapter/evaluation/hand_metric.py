@@ -53,6 +53,7 @@ class HandMeshMetric(GatheredMetric):
         visibility = sample.get('visibility')
         flags = {name: float(truth.get(f'has_{name}', 0.)) > 0 for name in ('global_orient', 'hand_pose', 'betas')}
         row = dict(sample_idx=np.int64(sample['sample_idx']), key=np.str_(sample['key']),
+                   img_path=np.str_(sample.get('img_path') or ''),
                    is_right=np.uint8(sample['hand'] == 'right'),
                    visibility=np.float32(np.nan if visibility is None else visibility),
                    has_mesh=np.uint8(all(flags.values())), has_orient=np.uint8(flags['global_orient']),

@@ -15,7 +15,7 @@ from hmradapter.evaluation.whole_body_errors import SIDES
 from hmradapter.registry import METRICS
 from hmradapter.structures.joints import ARM_CHAIN
 
-CAMERA = ('focal', 'princpt', 'img_size')
+PICTURE = ('focal', 'princpt', 'img_size', 'box_center', 'box_size')  # of `crop`; boxes and paths match other systems' files
 
 
 @METRICS.register_module()
@@ -59,7 +59,8 @@ class WholeBodyMetric(GatheredMetric):
         crop = sample.get('crop') or {}
         return dict(sample_idx=np.int64(sample['sample_idx']), key=np.str_(sample['key']),
                     visibility=np.float32(np.nan if visibility is None else visibility),
-                    **{name: as_array(crop[name]) for name in CAMERA if name in crop})
+                    img_path=np.str_(sample.get('img_path') or ''),
+                    **{name: as_array(crop[name]) for name in PICTURE if name in crop})
 
     def _prediction(self, pred: Mapping) -> dict:
         row = {name: as_array(pred[name[len('pred_'):]]).reshape(shape) for name, shape in BODY_PARAMETERS.items()
