@@ -124,7 +124,9 @@ def body_scores(rows: dict[str, np.ndarray], protocol: BodyProtocol, visibility:
             means[measure] = {column: exact_mean(values) for column, values in cells.items()}
             counts[measure] = {'all': int(np.isfinite(np.stack([*cells.values()])).any(0).sum())}
     shown = [column for column in COLUMNS if any(column in values for values in means.values())]
-    scores = Scores(protocol, rows, means, counts, columns=tuple(shown), main='all', subject='persons')
+    cells = {logged_name(measure, column, 'all'): (rows[ROWS[measure][column]],)
+             for measure, values in means.items() for column in values}
+    scores = Scores(protocol, rows, means, counts, columns=tuple(shown), main='all', subject='persons', cells=cells)
     if visibility is not None and np.isfinite(visibility).any():
         cells = {(measure, column): rows[ROWS[measure][column]] for measure, column in BY_OCCLUSION
                  if column in means.get(measure, ())}

@@ -31,6 +31,7 @@ class Scores:
     rows: error of each sample by row name (N,) float64, NaN where there is no truth.
     means: {measure: {column: mean}} and counts: {measure: {column: samples behind it}}, columns as in `columns`.
     columns: parts that a table shows side by side. main: the column that is logged under the measure's plain name.
+    cells: {logged name: one array (N,) for each group, NaN outside of it}; the number is the mean of the groups' means.
     subject: what is counted, 'hands' or 'persons'. occlusion: one dict per quartile. sets: numbers of whole sets.
     """
     protocol: Protocol
@@ -40,6 +41,7 @@ class Scores:
     columns: tuple[str, ...]
     main: str
     subject: str
+    cells: dict[str, tuple[np.ndarray, ...]]
     occlusion: list[dict] = field(default_factory=list)
     sets: dict = field(default_factory=dict)
 

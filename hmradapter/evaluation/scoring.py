@@ -21,9 +21,11 @@ def score(arrays: dict[str, np.ndarray], protocol: HandProtocol) -> Scores:
     rows = hand_errors(arrays, measures)
     is_right = arrays['is_right'] > 0
     means = {name: side_means(values, is_right) for name, values in rows.items()}
-    counts = {name: {side: int((np.isfinite(values) & (is_right == (side == 'right'))).sum()) for side in SIDES}
-              for name, values in rows.items()}
-    scores = Scores(protocol, rows, means, counts, columns=(*SIDES, 'mean'), main='mean', subject='hands')
+    of_side = {side: is_right == (side == 'right') for side in SIDES}
+    counts = {name: {side: int((np.isfinite(values) & of_side[side]).sum()) for side in SIDES} for name, values in rows.items()}
+    cells = {NAMES[name]: tuple(np.where(of_side[side], values, np.nan) for side in SIDES if side in means[name])
+             for name, values in rows.items()}
+    scores = Scores(protocol, rows, means, counts, columns=(*SIDES, 'mean'), main='mean', subject='hands', cells=cells)
     if np.isfinite(arrays.get('visibility', np.nan)).any():
         scores.occlusion = occlusion_quartiles(rows, is_right, arrays['visibility'])
     if 'freihand_server' in protocol.measures:
