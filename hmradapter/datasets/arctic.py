@@ -10,9 +10,7 @@ easily missed, with their source in zc-alexfan/arctic:
     a root turns about its own rest joint, which the way from world to camera must know.
 Field practice (SMPLer-X) takes every 10th record of the list sorted by sequence, view and frame; so does `stride`.
 """
-import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
@@ -27,19 +25,17 @@ from hmradapter.registry import DATASETS
 from .arctic_bodies import TRUTHS, ArcticBodies
 from .arctic_files import VIEWS, ArcticFiles
 from .hands import HandDataset
-from .images import ImageFileError, probe_image, verify_image
+from .images import image_sizes
 from .labels import View, set_body, set_cameras, set_hand, set_meshes, set_visibility
 from .persons import PersonDataset
 from .record import GENDERS, MODELS, SIDES, empty_records, set_flag
 from .store import PreparedStore
-from .store_writer import Part, prepare_store
+from .store_writer import Part, prepare_store, sampled_digest
 
-CONVERTER = 2           # count up when the same files would give other records
+CONVERTER = 3           # count up when the same files would give other records
 EDGE_FRAMES = 10        # images left out at either end of a sequence
 MAX_WRIST_GAP = 0.10    # metres between SMPL-X's and MANO's wrist; fits agree to about 1 cm
 SMPLX_WRISTS = dict(left=20, right=21)
-IMAGE_THREADS = 8
-SAMPLED_BYTES = 1 << 16
 
 
 class ArcticSource:
@@ -126,8 +122,7 @@ class ArcticConverter:
     def __init__(self, files: ArcticFiles, sequences: Sequence[str], bodies: ArcticBodies, views: Sequence[int], stride: int,
                  verify_images: bool, truth: str | None = None):
         self.files, self.sequences, self.bodies, self.views, self.stride = files, list(sequences), bodies, views, stride
-        self.truth = truth
-        self.check_image = verify_image if verify_images else probe_image
+        self.verify_images, self.truth = verify_images, truth
 
     @cached_property
     def plan(self) -> dict[str, list[tuple[int, int]] | str]:
@@ -173,21 +168,14 @@ class ArcticConverter:
             else:
                 part.drop('frame_without_annotation', self.files.image_path(sequence, view, number))
         paths = [self.files.image_path(sequence, *pair) for pair in annotated]
-        with ThreadPoolExecutor(IMAGE_THREADS) as pool:
-            reasons = list(pool.map(self._image_fault, paths, [tuple(about['image_size'][view]) for view, _ in annotated]))
-        for path, reason in zip(paths, reasons, strict=True):
-            if reason:
-                part.drop(reason, path)
-        return [pair for pair, reason in zip(annotated, reasons, strict=True) if not reason]
-
-    def _image_fault(self, path: str, expected: tuple[int, int]) -> str | None:
-        try:
-            size = self.check_image(self.files.root / path)
-        except FileNotFoundError:
-            return 'missing_image' if (self.files.root / path).parent.is_dir() else 'view_without_images'
-        except ImageFileError:
-            return 'corrupt_image'
-        return None if tuple(size) == tuple(expected) else 'image_of_other_size'
+        usable = []
+        found = image_sizes([self.files.root / path for path in paths], self.verify_images)
+        for pair, path, size in zip(annotated, paths, found, strict=True):
+            if size == tuple(about['image_size'][pair[0]]):
+                usable.append(pair)
+            else:
+                part.drop(size if isinstance(size, str) else 'image_of_other_size', path)
+        return usable
 
     def _fill(self, part: Part, sequence: str, pairs: np.ndarray, about: dict, hands: dict) -> None:
         subject, records = sequence.split('/')[0], part.records
@@ -252,16 +240,7 @@ class ArcticConverter:
 def _fingerprint(files: ArcticFiles, sequences: Sequence[str], subjects: Sequence[str]) -> dict:
     """What the records depend on: small files by their hash, sequences by size and three samples of their bytes."""
     small = [files.misc_path, files.split_path, *(files.template_path(subject) for subject in subjects)]
-    digest = hashlib.sha256()
-    for sequence in sequences:
-        for path in (files.mano_path(sequence), files.smplx_path(sequence), files.visibility_path(sequence)):
-            digest.update(path.relative_to(files.root).as_posix().encode())
-            if path.exists():
-                with open(path, 'rb') as file:
-                    size = file.seek(0, 2)
-                    digest.update(str(size).encode())
-                    for start in (0, size // 2, max(0, size - SAMPLED_BYTES)):
-                        file.seek(start)
-                        digest.update(file.read(SAMPLED_BYTES))
-    return dict(release='arctic_data/data', sequences=len(sequences), raw_seqs=digest.hexdigest(),
+    raw = [path for sequence in sequences
+           for path in (files.mano_path(sequence), files.smplx_path(sequence), files.visibility_path(sequence))]
+    return dict(release='arctic_data/data', sequences=len(sequences), raw_seqs=sampled_digest(files.root, raw),
                 **{path.relative_to(files.root).as_posix(): sha256_file(path) for path in small if path.exists()})

@@ -8,12 +8,11 @@ Layout (root = `arctic_data/data` of the release), source: zc-alexfan/arctic, do
     splits_json/protocol_{p1,p2}.json              {'train', 'val', 'test'}: ['sXX/<seq>', ...]
     meta/visibility/sXX/<seq>.npz                  rendered data only, not part of the release: share of a hand in sight
 """
-import json
 from pathlib import Path
 
 import numpy as np
 
-from hmradapter.fileio import DamagedFileError, load_npz, load_object_npy
+from hmradapter.fileio import DamagedFileError, load_json, load_npz, load_object_npy
 
 SITE = 'https://arctic.is.tue.mpg.de (register, then follow github.com/zc-alexfan/arctic, docs/data)'
 VIEWS = tuple(range(1, 9))
@@ -38,8 +37,8 @@ class ArcticFiles:
             if not path.is_file():
                 raise FileNotFoundError(f'{path} does not exist. data_root must be the `arctic_data/data` folder of ARCTIC, '
                                         f'with images/, raw_seqs/, meta/ and splits_json/: {SITE}.')
-        self.misc = _read_json(self.misc_path)
-        self.splits = _read_json(self.split_path)
+        self.misc = load_json(self.misc_path)
+        self.splits = load_json(self.split_path)
         for split in ('train', 'val'):
             names = self.splits.get(split)
             if not isinstance(names, list) or not all(isinstance(name, str) and name.count('/') == 1 for name in names):
@@ -161,13 +160,3 @@ def _arrays(path: Path, content: dict, shapes: dict[str, tuple[int, ...]]) -> di
             raise DamagedFileError(path, 'an ARCTIC sequence', f'{name!r} has shape {value.shape}, not (T, {shape[0]})')
         arrays[name] = value
     return arrays
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        content = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DamagedFileError(path, 'JSON', error) from error
-    if not isinstance(content, dict):
-        raise DamagedFileError(path, 'a JSON object', f'it holds a {type(content).__name__}')
-    return content

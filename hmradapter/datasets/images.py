@@ -1,5 +1,7 @@
 """Reading encoded images, and telling a damaged file from a good one without decoding it."""
 import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -7,6 +9,7 @@ import numpy as np
 
 JPEG_END = b'\xff\xd9'
 PNG_HEAD = b'\x89PNG\r\n\x1a\n'
+THREADS = 8                                # that wait for a disk
 HEAD_BYTES, TAIL_BYTES = 1 << 16, 1 << 12  # what `probe_image` reads; a camera's JPEG header is a few hundred bytes
 
 
@@ -61,6 +64,20 @@ def verify_image(path) -> tuple[int, int]:
     if tuple(decoded) != (width, height):
         raise ImageFileError(path, f'its header says {width}x{height}, it decodes to {decoded[0]}x{decoded[1]}')
     return width, height
+
+
+def image_sizes(paths: Sequence[Path], verify: bool = False) -> list[tuple[int, int] | str]:
+    """(width, height) of each file, or why it cannot be used: 'missing_image', 'view_without_images' (its folder is missing
+    too) or 'corrupt_image'. `verify` decodes every file."""
+    def look(path: Path) -> tuple[int, int] | str:
+        try:
+            return tuple((verify_image if verify else probe_image)(path))
+        except FileNotFoundError:
+            return 'missing_image' if path.parent.is_dir() else 'view_without_images'
+        except ImageFileError:
+            return 'corrupt_image'
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(look, paths))
 
 
 def _jpeg_size(path: Path, head: bytes) -> tuple[int, int]:

@@ -72,7 +72,8 @@ def set_body(records: np.ndarray, params: dict[str, Tensor], root: Tensor, point
         valid: (N,); root: (N, 3) rest pelvis; points: (N, J, 3) the first J of SMPLX144 in the source's frame.
 
     Returns:
-        (N,) bool: which bodies have a box.
+        (N,) bool: which bodies have a box. It is the part within the image: SMPLer-X's rule for crops moves a box that begins
+        left of or above the image inside as a whole, away from the person.
     """
     params = {name: torch.where(valid[:, None], value, 0.0) for name, value in params.items()}
     points = torch.where(valid[:, None, None], points, 0.0)
@@ -88,8 +89,9 @@ def set_body(records: np.ndarray, params: dict[str, Tensor], root: Tensor, point
     records['body_pose_valid'] = valid[:, None].numpy()
     set_flag(records, 'has_abs_depth', valid.numpy())
     boxed = _set_points(records, points, valid, view, ('kpts2d', 'kpts3d', 'bbox_body'), '', np.s_[:])
+    records['bbox_body'] = boxes.clip_box(torch.from_numpy(records['bbox_body']), view.img_size).numpy()
     face = torch.from_numpy(records['kpts2d'][:, FACE])
-    box, shown = _tight_boxes(face[..., :2].double(), face[..., 2] > 0, view)
+    box, shown = tight_boxes(face[..., :2].double(), face[..., 2] > 0, view)
     records['bbox_face'] = box.numpy()
     set_flag(records, 'has_bbox_face', shown.numpy())
     return boxed
@@ -115,16 +117,37 @@ def set_visibility(records: np.ndarray, visible: dict[str, np.ndarray]) -> None:
         set_flag(records, f'has_{side}_hand_visibility', known)
 
 
+def mesh_boxes(meshes: np.ndarray, rows: np.ndarray, view: View, chunk: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (N, 4) around what of meshes[rows[i]], metres of the source's frame, lies within the image, and which of them (N,)
+    show something."""
+    found = [np.zeros((0, 4))], [np.zeros(0, bool)]
+    for start in range(0, len(rows), chunk):
+        part = View(*(field[start:start + chunk] for field in view))
+        points = torch.from_numpy(meshes[rows[start:start + chunk]]).double()
+        _, pixels, front = _projected(points, torch.ones(len(points), dtype=torch.bool), part)
+        box, shown = tight_boxes(pixels, front, part)
+        found[0].append(boxes.clip_box(box, part.img_size).numpy())
+        found[1].append(shown.numpy())
+    return np.concatenate(found[0]), np.concatenate(found[1])
+
+
+def tight_boxes(pixels: Tensor, front: Tensor, view: View) -> tuple[Tensor, Tensor]:
+    """Boxes (N, 4) around those of pixels (N, J, 2) that lie in front of the camera, and which of them (N,) show something:
+    enough points, and more than a pixel, inside the image. The others are 0."""
+    size = view.img_size.to(pixels)
+    inside = front & (pixels >= 0).all(-1) & (pixels <= size[:, None] - 1).all(-1)
+    box = boxes.box_from_points(pixels, front).nan_to_num(0.0)
+    shown = boxes.clip_box(box, size)
+    boxed = (inside.sum(1) >= MIN_INSIDE) & (shown[:, 2:] - shown[:, :2] > 1).all(1)
+    return torch.where(boxed[:, None], box, 0.0), boxed
+
+
 def _set_points(records: np.ndarray, points: Tensor, valid: Tensor, view: View, names: tuple[str, str, str], who: str,
                 at) -> Tensor:
     """Points (N, J, 3) of the source's frame into 2D, 3D and box fields; `at` is the hand's place in them. Returns who has
     a box."""
-    seen = cameras.transform_points(points, view.rotation, view.translation)
-    front = (seen[..., 2] > MIN_DEPTH) & valid[:, None]
-    pixels = cameras.project(torch.where(front[..., None], seen, torch.ones_like(seen)), view.intrinsics)
-    pixels = torch.where(front[..., None], pixels, 0.0)
-    seen = torch.where(valid[:, None, None], seen, 0.0)
-    box, boxed = _tight_boxes(pixels, front, view)
+    seen, pixels, front = _projected(points, valid, view)
+    box, boxed = tight_boxes(pixels, front, view)
     count, confidence = points.shape[1], torch.ones_like(seen[..., :1])
     places = [records[name] if isinstance(at, slice) else records[name][:, at] for name in names]
     places[0][:, :count] = torch.cat((pixels, front[..., None] * confidence), dim=-1).numpy()
@@ -137,12 +160,10 @@ def _set_points(records: np.ndarray, points: Tensor, valid: Tensor, view: View, 
     return boxed
 
 
-def _tight_boxes(pixels: Tensor, front: Tensor, view: View) -> tuple[Tensor, Tensor]:
-    """Boxes (N, 4) around those of pixels (N, J, 2) that lie in front of the camera, and which of them (N,) show something:
-    enough points, and more than a pixel, inside the image. The others are 0."""
-    size = view.img_size.to(pixels)
-    inside = front & (pixels >= 0).all(-1) & (pixels <= size[:, None] - 1).all(-1)
-    box = boxes.box_from_points(pixels, front).nan_to_num(0.0)
-    shown = boxes.clip_box(box, size)
-    boxed = (inside.sum(1) >= MIN_INSIDE) & (shown[:, 2:] - shown[:, :2] > 1).all(1)
-    return torch.where(boxed[:, None], box, 0.0), boxed
+def _projected(points: Tensor, valid: Tensor, view: View) -> tuple[Tensor, Tensor, Tensor]:
+    """Points (N, J, 3) of the source's frame -> metres of the camera's, pixels, and which of them (N, J) lie in front of it.
+    What does not, or is not valid (N,), is 0."""
+    seen = cameras.transform_points(points, view.rotation, view.translation)
+    front = (seen[..., 2] > MIN_DEPTH) & valid[:, None]
+    pixels = cameras.project(torch.where(front[..., None], seen, torch.ones_like(seen)), view.intrinsics)
+    return torch.where(valid[:, None, None], seen, 0.0), torch.where(front[..., None], pixels, 0.0), front

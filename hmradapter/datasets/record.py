@@ -52,7 +52,7 @@ FIELDS = (
     Field('cam_R', '<f4', (3, 3), '', 'world to camera rotation', 'has_extrinsics'),
     Field('cam_t', '<f4', (3,), 'm', 'world to camera translation', 'has_extrinsics'),
     Field('dist', '<f4', (8,), '', 'lens distortion in OpenCV\'s order', 'has_dist'),
-    Field('bbox_body', '<f4', (4,), 'px', 'x0, y0, x1, y1, tight', 'has_bbox_body'),
+    Field('bbox_body', '<f4', (4,), 'px', 'x0, y0, x1, y1, tight, within the image', 'has_bbox_body'),
     Field('bbox_hand', '<f4', (2, 4), 'px', 'x0, y0, x1, y1, tight', 'has_bbox_{side}_hand'),
     Field('bbox_face', '<f4', (4,), 'px', 'x0, y0, x1, y1, tight', 'has_bbox_face'),
     Field('global_orient', '<f4', (3,), 'rad', 'root of the body, camera frame', 'has_global_orient'),

@@ -29,6 +29,7 @@ SHARD_ROWS = 1 << 16   # 0.4 GB
 EXAMPLES = 5           # names kept for each reason something was dropped
 LOCK_POLL_SECONDS = 0.5
 COPY_BYTES = 1 << 24
+SAMPLED_BYTES = 1 << 16
 
 
 @dataclass
@@ -75,6 +76,21 @@ def prepare_store(parent, name: str, about: dict, units: Sequence[str],
         store = build_store(folder, units, convert, about, templates)
     report(store)
     return store
+
+
+def sampled_digest(root: Path, paths: Iterable[Path]) -> str:
+    """What large files say of themselves, for `about`: path under the root, size and three samples of the bytes of each."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.relative_to(root).as_posix().encode())
+        if path.exists():
+            with open(path, 'rb') as file:
+                size = file.seek(0, 2)
+                digest.update(str(size).encode())
+                for start in (0, size // 2, max(0, size - SAMPLED_BYTES)):
+                    file.seek(start)
+                    digest.update(file.read(SAMPLED_BYTES))
+    return digest.hexdigest()
 
 
 def build_store(folder, units: Sequence[str], convert: Callable[[str], Part], about: dict,

@@ -24,8 +24,11 @@ _STORAGES = dict(FloatStorage=torch.float32, DoubleStorage=torch.float64, HalfSt
                  CharStorage=torch.int8, ByteStorage=torch.uint8, BoolStorage=torch.bool)
 
 
-def load_torch(path, map_location='cpu'):
-    """`torch.load(weights_only=True)` with the allow-list of `checkpoint_globals`; errors name file and refused global."""
+def load_torch(path, map_location='cpu', mapped: bool = False):
+    """`torch.load(weights_only=True)` with the allow-list of `checkpoint_globals`; errors name file and refused global.
+
+    With `mapped`, tensors stay in the file until they are read, where it allows that: what is not asked for (an optimizer's
+    state, twice the weights) then costs no memory."""
     with open(path, 'rb') as file:  # a missing file is said as such, not as a damaged one
         file.read(1)
     if not zipfile.is_zipfile(path) and tarfile.is_tarfile(path):
@@ -33,7 +36,7 @@ def load_torch(path, map_location='cpu'):
         raise UnsafeFileError(path, "torch's legacy .tar format", ALLOWED)
     try:
         with checkpoint_globals():
-            return torch.load(path, map_location=map_location, weights_only=True)
+            return torch.load(path, map_location=map_location, weights_only=True, mmap=mapped and _can_be_mapped(path))
     except pickle.UnpicklingError as error:
         refused = _REFUSED.search(str(error))
         if refused:
@@ -42,6 +45,13 @@ def load_torch(path, map_location='cpu'):
         raise DamagedFileError(path, 'a torch file', cause) from error
     except Exception as error:  # a hostile or cut-off file can raise anything while it is parsed
         raise DamagedFileError(path, 'a torch file', error) from error
+
+
+def _can_be_mapped(path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return all(member.compress_type == zipfile.ZIP_STORED for member in archive.infolist())
 
 
 def load_lightning_state(path) -> dict[str, torch.Tensor]:

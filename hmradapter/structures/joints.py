@@ -51,6 +51,12 @@ WHOLE137_MIRROR_PAIRS = (
     (100, 106), (101, 105), (102, 104), (107, 111), (108, 110), (112, 116), (113, 115), (117, 119),      # lips
     *((120 + i, 136 - i) for i in range(8)), )                                                           # contour
 
+# OpenPose's orders as numbers of SMPLX144, as in SMPLify-X. Its face has 17 points of the contour, 51 inner ones, and pupils,
+# which SMPL-X has no points for (-1).
+SMPLX144_FROM_OPENPOSE25 = (55, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65)
+SMPLX144_FROM_OPENPOSE18 = (55, 12, 17, 19, 21, 16, 18, 20, 2, 5, 8, 1, 4, 7, 56, 57, 58, 59)  # OpenPose's COCO model
+SMPLX144_FROM_OPENPOSE_FACE = (*range(127, 144), *range(76, 127), -1, -1)
+
 # POSE53: SMPLer-X's rotations. 22 of the body, then 15 of each hand (MANO's order), then the jaw.
 POSE53_PARTS = {'global_orient': slice(0, 1), 'body_pose': slice(1, 22), 'left_hand_pose': slice(22, 37),
                 'right_hand_pose': slice(37, 52), 'jaw_pose': slice(52, 53)}

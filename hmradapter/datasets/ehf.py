@@ -1,0 +1,246 @@
+"""EHF (Pavlakos et al., CVPR 2019): 100 images of one person, each with a mesh of SMPL-X's topology; for evaluation only.
+
+Layout (root = the flat folder of the release):
+    NN_img.png, NN_img.jpg    1600x1200, NN = 01 .. 100
+    NN_align.ply              the mesh, metres, in the scanner's frame
+    NN_2Djnt.json             optional, OpenPose's joints of people[0]
+    EHF.json                  optional, boxes as OSX, Hand4Whole and SMPLer-X distribute them (COCO style, xywh px)
+Facts that are easily missed: the camera is fixed and known, and turns and moves the mesh (SMPLer-X turns it only, which is
+enough once roots are aligned); there are no parameters to compare with. Source: EXPOSE `data/datasets/ehf.py`, SMPLer-X
+`data/EHF/EHF.py`.
+"""
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import trimesh
+from mmengine.logging import print_log
+
+from hmradapter.fileio import DamagedFileError, load_json, sha256_file
+from hmradapter.geometry.rotations import axis_angle_to_rotmat
+from hmradapter.registry import DATASETS
+from hmradapter.structures.joints import HAND21_FROM_SMPLX144, SMPLX144_FROM_OPENPOSE25, SMPLX144_FROM_OPENPOSE_FACE
+
+from .images import image_sizes
+from .labels import View, mesh_boxes, set_cameras, set_meshes
+from .person_boxes import person_box
+from .persons import PersonDataset
+from .record import MODELS, empty_records, set_flag
+from .store import PreparedStore
+from .store_writer import Part, prepare_store, sampled_digest
+
+CONVERTER = 1
+SITE = 'https://smpl-x.is.tue.mpg.de (register, "EHF dataset")'
+ROTATION = (-2.98747896, 0.01172457, -0.05704687)   # axis-angle, scanner to camera
+TRANSLATION = (-0.03609917, 0.43416458, 2.37101226)  # metres
+FOCAL, PRINCPT, IMG_SIZE = 1498.22426237, (790.263706, 578.90334), (1600, 1200)
+# OpenPose's joints of people[0]: how many, and which of SMPLX144 they are.
+OPENPOSE = {'pose': (25, SMPLX144_FROM_OPENPOSE25), 'face': (70, SMPLX144_FROM_OPENPOSE_FACE),
+            **{f'hand_{side}': (21, HAND21_FROM_SMPLX144[side]) for side in ('left', 'right')}}
+BOXES = dict(body_bbox='has_bbox_body', lefthand_bbox='has_bbox_left_hand', righthand_bbox='has_bbox_right_hand',
+             face_bbox='has_bbox_face')
+
+
+@DATASETS.register_module()
+class EHFDataset(PersonDataset):
+    """All of EHF: persons without parameters, with true meshes.
+
+    You will change: data_root.
+
+    Args:
+        data_root: the release's flat folder.
+        boxes: 'json' takes the boxes of EHF.json, with which figures are published; 'mesh' those around the projected meshes,
+            which the hands and the face go without; None the first where there is an EHF.json.
+        prepared_dir: where prepared records go, `<data_root>/prepared` by default.
+        verify_images: decode every image while preparing, not just look at its head and end.
+        test_mode, indices, lazy_init: as in `PersonDataset`.
+    """
+
+    def __init__(self, data_root: str, pipeline: Sequence = (), boxes: str | None = None, prepared_dir: str | None = None,
+                 verify_images: bool = False, test_mode: bool = True, indices: int | Sequence[int] | None = None,
+                 lazy_init: bool = False):
+        if boxes not in ('json', 'mesh', None):
+            raise ValueError(f"boxes is {boxes!r}: use 'json', 'mesh' or None.")
+        if not test_mode:
+            raise ValueError('test_mode is False, but EHF has no parameters to learn from: it is for evaluation only.')
+        self.box_source = boxes or ('json' if (Path(data_root) / 'EHF.json').is_file() else 'mesh')
+        self.prepared_dir, self.verify_images = Path(prepared_dir or Path(data_root) / 'prepared'), verify_images
+        super().__init__(data_root, pipeline, test_mode=test_mode, indices=indices, lazy_init=lazy_init,
+                         metainfo=dict(dataset='ehf', split='test', boxes=self.box_source))
+
+    def prepare(self) -> PreparedStore:
+        convert = EHFConverter(self.image_root, self.box_source, self.verify_images)
+        files = sorted(path for name in convert.names for path in (convert.mesh_path(name), convert.openpose_path(name)))
+        boxes = {convert.box_path.name: sha256_file(convert.box_path)} if self.box_source == 'json' else {}
+        about = dict(dataset='ehf', licence='SMPL-X research licence, no redistribution', converter=CONVERTER,
+                     protocol=dict(name='ehf', split='test', boxes=self.box_source, verify_images=self.verify_images),
+                     body_models={}, source=dict(files=sampled_digest(self.image_root, files), **boxes))
+        return prepare_store(self.prepared_dir, 'ehf-test', about, ['test'], lambda: (convert, None))
+
+
+class EHFConverter:
+    """The folder to records; what is left out is counted by reason."""
+
+    def __init__(self, root: Path, box_source: str, verify_images: bool):
+        self.root, self.verify_images = root, verify_images
+        self.box_path = root / 'EHF.json'
+        numbered = {path.name.split('_')[0] for kind in ('align.ply', 'img.png', 'img.jpg') for path in root.glob(f'*_{kind}')}
+        self.names = sorted(filter(str.isdigit, numbered), key=int)
+        if not any(root.glob('*_align.ply')):
+            raise FileNotFoundError(f'{root} has no NN_align.ply. data_root must be the flat folder of EHF, with 01_img.png, '
+                                    f'01_align.ply and so on (older copies with alignments/*.pkl are not read): {SITE}.')
+        self.boxes = read_boxes(self.box_path) if box_source == 'json' else None
+
+    def mesh_path(self, name: str) -> Path:
+        return self.root / f'{name}_align.ply'
+
+    def openpose_path(self, name: str) -> Path:
+        return self.root / f'{name}_2Djnt.json'
+
+    def __call__(self, unit: str) -> Part:
+        part = Part(empty_records(0, 'ehf'), [], [])
+        frames = self._with_meshes(self._with_images(part), part)
+        view = fixed_view(len(frames))
+        names = [name for name, _, _ in frames]
+        meshes = np.stack([mesh for *_, mesh in frames]) if frames else np.zeros((0, 0, 3), np.float32)
+        boxes, shown = mesh_boxes(meshes, np.arange(len(frames)), view)
+        labelled = [self.boxes is None or person_box(self.boxes.get(name, {}).get('body_bbox', np.zeros(4)), IMG_SIZE, 1.0)
+                    is not None for name in names]
+        for name, inside, labels in zip(names, shown, labelled, strict=True):
+            if not (inside and labels):
+                part.drop('frame_without_box' if inside else 'mesh_outside_image', f'{name}_align.ply')
+        kept = np.flatnonzero(shown & np.array(labelled, bool))
+        part.records, part.paths = empty_records(len(kept), 'ehf'), [frames[i][1] for i in kept]
+        part.keys = [f'ehf/test/{names[i]}' for i in kept]
+        records, view = part.records, fixed_view(len(kept))
+        records['frame'], records['offset'] = [int(names[i]) for i in kept], np.arange(len(kept))
+        records['model'], records['bbox_body'] = MODELS.index('smplx'), boxes[kept]
+        for flag in ('has_image', 'has_bbox_body'):
+            set_flag(records, flag)
+        set_cameras(records, view)
+        part.vertices = set_meshes(records, np.ones(len(kept), bool), meshes, kept, view)
+        for row, i in enumerate(kept):
+            self._set_joints(records[row:row + 1], names[i], part)
+            self._set_boxes(records[row:row + 1], names[i])
+        return part
+
+    def _with_images(self, part: Part) -> list[tuple[str, str]]:
+        """(name, image) of frames with a whole image of EHF's size."""
+        def image(name: str) -> str:
+            listed = (self.boxes or {}).get(name, {}).get('file_name')
+            return listed or (f'{name}_img.png' if (self.root / f'{name}_img.png').is_file() else f'{name}_img.jpg')
+        images = [image(name) for name in self.names]
+        usable = []
+        for name, path, size in zip(self.names, images, image_sizes([self.root / path for path in images], self.verify_images),
+                                    strict=True):
+            if size == IMG_SIZE:
+                usable.append((name, path))
+            else:
+                part.drop(size if isinstance(size, str) else 'image_of_other_size', path)
+        return usable
+
+    def _with_meshes(self, frames: list[tuple[str, str]], part: Part) -> list[tuple[str, str, np.ndarray]]:
+        """(name, image, mesh (V, 3)) of frames with a whole mesh of the topology that most have."""
+        found = []
+        for name, image in frames:
+            path = self.mesh_path(name)
+            try:
+                found.append((name, image, read_mesh(path)))
+            except FileNotFoundError:
+                part.drop('missing_mesh', path.name)
+            except DamagedFileError as error:
+                print_log(str(error), 'current')
+                part.drop('damaged_mesh', path.name)
+        usual = Counter(len(mesh) for *_, mesh in found).most_common(1)
+        for name, _, mesh in found:
+            if len(mesh) != usual[0][0]:
+                part.drop('mesh_of_other_topology', self.mesh_path(name).name)
+        return [frame for frame in found if len(frame[2]) == usual[0][0]]
+
+    def _set_joints(self, record: np.ndarray, name: str, part: Part) -> None:
+        try:
+            joints = read_openpose(self.openpose_path(name))
+        except FileNotFoundError:
+            part.lacks('joints_file_missing', self.openpose_path(name).name)
+        except DamagedFileError as error:
+            print_log(str(error), 'current')
+            part.lacks('joints_file_damaged', self.openpose_path(name).name)
+        else:
+            record['kpts2d'][0] = joints
+            set_flag(record, 'has_kpts2d')
+
+    def _set_boxes(self, record: np.ndarray, name: str) -> None:
+        places = (record['bbox_body'][0], *record['bbox_hand'][0], record['bbox_face'][0])
+        for place, (source, flag) in zip(places, BOXES.items(), strict=True):
+            box = (self.boxes or {}).get(name, {}).get(source)
+            if box is not None:
+                place[:] = np.concatenate((box[:2], box[:2] + box[2:]))
+                set_flag(record, flag)
+
+
+def fixed_view(count: int) -> View:
+    """EHF's camera, for `count` records."""
+    rotation = axis_angle_to_rotmat(torch.tensor(ROTATION, dtype=torch.float64))
+    K = torch.tensor([[FOCAL, 0, PRINCPT[0]], [0, FOCAL, PRINCPT[1]], [0, 0, 1]], dtype=torch.float64)
+    values = rotation, torch.tensor(TRANSLATION, dtype=torch.float64), K, torch.tensor(IMG_SIZE)
+    return View(*(value.expand(count, *value.shape) for value in values))
+
+
+def read_mesh(path: Path) -> np.ndarray:
+    """Vertices (V, 3) float32 of a `.ply`, metres, in their order."""
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist.')
+    try:
+        mesh = trimesh.load(path, file_type='ply', process=False)  # or else vertices would be merged and sorted
+        vertices = np.asarray(mesh.vertices, dtype=np.float32)
+    except Exception as error:  # the parser raises many kinds on damaged bytes
+        raise DamagedFileError(path, 'a PLY mesh', error) from error
+    if vertices.ndim != 2 or vertices.shape[1:] != (3,) or not len(vertices) or not np.isfinite(vertices).all():
+        raise DamagedFileError(path, 'a PLY mesh', f'its vertices have the shape {vertices.shape} or are not finite')
+    return vertices
+
+
+def read_openpose(path: Path) -> np.ndarray:
+    """SMPLX144 (144, 3) px with confidence, of the first person; zeros for what OpenPose does not have."""
+    content = load_json(path)
+    joints = np.zeros((144, 3), np.float32)
+    try:
+        person = content['people'][0]
+        for name, (count, order) in OPENPOSE.items():
+            key = next(key for key in (f'{name}_keypoints_2d', f'{name}_keypoints', name) if key in person)
+            found = np.asarray(person[key], dtype=np.float64).reshape(count, 3)
+            if not np.isfinite(found.astype(np.float32)).all():
+                raise ValueError(f'{key} has a value that is not finite')
+            chosen = [(joint, row) for row, joint in enumerate(order) if joint >= 0]
+            if name.startswith('hand'):
+                chosen = chosen[1:]  # the wrist is the body's
+            to, rows = (list(column) for column in zip(*chosen, strict=True))
+            joints[to] = found[rows]
+    except (KeyError, IndexError, TypeError, ValueError, StopIteration) as error:
+        raise DamagedFileError(path, 'OpenPose\'s joints of a person', error) from error
+    joints[:, 2] = joints[:, 2].clip(0, 1)
+    joints[joints[:, 2] == 0] = 0
+    return joints
+
+
+def read_boxes(path: Path) -> dict[str, dict]:
+    """{name: {'file_name', and of BOXES those that cover something: xywh (4,) px}} of EHF.json."""
+    content = load_json(path)
+    frames: dict[str, dict] = {}
+    try:
+        names = {}
+        for image in content['images']:
+            name = str(image['file_name']).rsplit('/', 1)[-1].split('_')[0]
+            names[image['id']] = name
+            frames[name] = dict(file_name=str(image['file_name']))
+        for annotation in content['annotations']:
+            frame = frames[names[annotation['image_id']]]
+            for place in BOXES:
+                box = np.asarray(annotation.get(place) or np.zeros(4), dtype=np.float64).reshape(4)
+                if np.isfinite(box).all() and (box[2:] > 0).all():
+                    frame[place] = box
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedFileError(path, 'EHF\'s boxes (COCO style)', error) from error
+    return frames
