@@ -51,23 +51,28 @@ def visibility_path(root: Path, sequence: str) -> Path:
 
 
 def write_raw(root: Path, sequence: str, person: Person, motion: WorldMotion, ioi_offset: int,
-              hands: dict[str, MANOLayer]) -> None:
-    """The four .npy files of a sequence."""
+              hands: dict[str, MANOLayer], betas_neutral: np.ndarray | None = None) -> None:
+    """The four .npy files of a sequence. Ours, not ARCTIC's: `expression` (T, 10) and `betas_neutral` (10,) in .smplx.npy,
+    where given."""
     motion = _with_edges(motion, ioi_offset)
     contents = {'mano': {side: mano_parameters(person, motion, side, hands[side]) for side in ('right', 'left')},
-                'smplx': smplx_parameters(motion), 'object': object_parameters(motion),
+                'smplx': smplx_parameters(motion, betas_neutral), 'object': object_parameters(motion),
                 'egocam.dist': ego_camera(person, motion)}
     for kind in RAW_KINDS:
         with atomic_write(raw_path(root, sequence, kind)) as file:
             np.save(file, contents[kind], allow_pickle=True)
 
 
-def smplx_parameters(motion: WorldMotion) -> dict[str, np.ndarray]:
-    """No betas and no expression: the subject's template holds the shape."""
+def smplx_parameters(motion: WorldMotion, betas_neutral: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """In the release there are no betas and no expression: the subject's template holds the shape, faces are at rest."""
     pose = rotvecs(motion.rotations)  # (T, 55, 3)
     parts = dict(global_orient=slice(0, 1), body_pose=slice(1, 22), jaw_pose=slice(22, 23), leye_pose=slice(23, 24),
                  reye_pose=slice(24, 25), left_hand_pose=FINGERS['left'], right_hand_pose=FINGERS['right'])
     out = {name: pose[:, joints].reshape(len(pose), -1).astype(np.float32) for name, joints in parts.items()}
+    if motion.expression is not None:
+        out['expression'] = motion.expression.astype(np.float32)
+    if betas_neutral is not None:
+        out['betas_neutral'] = betas_neutral.astype(np.float32)
     return dict(transl=motion.transl.astype(np.float32), **out)
 
 

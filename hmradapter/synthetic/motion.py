@@ -2,13 +2,12 @@
 
 Stage frame: metres, y up, the person at the origin faces +z; `arctic` turns it into the world. T frames.
 """
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
-from hmradapter.body_models.open_model.skeleton import JOINT_NAMES, PARENTS
-from hmradapter.synthetic.arms import ArmKit, arm_kit, arm_locals, bend_wrist, limit_hand, reach
+from hmradapter.synthetic.arms import bend_wrist, limit_hand, reach
+from hmradapter.synthetic.body_pose import BodyPose
 from hmradapter.synthetic.curves import random_curve, turns
 from hmradapter.synthetic.fingers import both_kits, close_fingers, finger_turns, gesture_curve, limited, open_hand
 from hmradapter.synthetic.grasps import Grasps, draw_grasps, hand_distance
@@ -34,6 +33,7 @@ class Motion:
     object_rotation: np.ndarray | None = None
     object_translation: np.ndarray | None = None
     articulation: np.ndarray | None = None
+    expression: np.ndarray | None = None  # (T, 10) coefficients of the face, or None for a face at rest
 
 
 def handle(person: Person, thing: HandheldObject, num_frames: int, rng: np.random.Generator) -> Motion:
@@ -94,24 +94,22 @@ def _withdrawals(num_frames: int, rng) -> np.ndarray:
     return np.clip(random_curve(rng, num_frames, -0.10, 0.12), 0, None)
 
 
-class _Body:
-    """A person's rotations while they are drawn: the trunk first, then arms that reach from it."""
+class _Body(BodyPose):
+    """The trunk first, then arms that reach from it."""
 
     def __init__(self, person: Person, num_frames: int, rng: np.random.Generator):
-        self.person, self.num_frames = person, num_frames
-        self.local = np.tile(np.eye(3), (num_frames, len(JOINT_NAMES), 1, 1))
-        self.arms: dict[str, ArmKit] = {side: arm_kit(person, side) for side in SIDES}
+        super().__init__(person, num_frames)
         for joint, degrees in _TRUNK.items():
-            self._set(joint, turns(random_curve(rng, num_frames, -_DEG * np.array(degrees), _DEG * np.array(degrees), 8)))
+            self.set(joint, turns(random_curve(rng, num_frames, -_DEG * np.array(degrees), _DEG * np.array(degrees), 8)))
         nod = random_curve(rng, num_frames, np.array((0, -15, -5)) * _DEG, np.array((30, 15, 5)) * _DEG, 6)
-        self._set('head', turns(nod))
+        self.set('head', turns(nod))
         sway = random_curve(rng, num_frames, np.array((-3, -20, -3)) * _DEG, np.array((8, 20, 3)) * _DEG, 10)
-        self._set('pelvis', turns(sway))
+        self.set('pelvis', turns(sway))
         for side, sign in (('left', 1), ('right', -1)):
-            self._set(f'{side}_hip', turns(np.array([-0.05, 0, 0.06 * sign]) * rng.uniform(0, 2)))
-            self._set(f'{side}_knee', turns(np.array([rng.uniform(0, 0.2), 0, 0])))
+            self.set(f'{side}_hip', turns(np.array([-0.05, 0, 0.06 * sign]) * rng.uniform(0, 2)))
+            self.set(f'{side}_knee', turns(np.array([rng.uniform(0, 0.2), 0, 0])))
         self.transl = random_curve(rng, num_frames, -0.04, np.full(3, 0.04), 10) - person.at('pelvis')
-        self.chest = self._world('spine3')
+        self.chest = self.world('spine3')
 
     def free_arm(self, side: str, rng, apart: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """Let an arm wander in front of the chest; its hand's rotation (T, 3, 3) and wrist (T, 3) in the stage frame.
@@ -119,12 +117,12 @@ class _Body:
         arm, frames = self.arms[side], self.num_frames
         low, high = np.array(_ROOM)
         place = random_curve(rng, frames, np.maximum(low, (apart, -9, -9)), high) * (arm.sign, 1, 1)
-        wrist = self._chest_centre() + np.einsum('tij,tj->ti', self.chest, place)
+        wrist = self.chest_centre() + np.einsum('tij,tj->ti', self.chest, place)
         swivel = random_curve(rng, frames, -10 * _DEG, 55 * _DEG, 6)
-        upper, fore, wrist = reach(arm, self._place(f'{side}_shoulder'), wrist, self.chest, swivel)
+        upper, fore, wrist = reach(arm, self.place(f'{side}_shoulder'), wrist, self.chest, swivel)
         twist, flex, deviate = random_curve(rng, frames, np.array((-80, -55, -18)) * _DEG, np.array((80, 55, 18)) * _DEG).T
         hand = bend_wrist(arm, fore, twist, flex, deviate)
-        self._set_arm(side, upper, fore, twist, hand)
+        self.set_arm(side, upper, fore, twist, hand)
         return hand, wrist
 
     def pick_grasp(self, side: str, grasps: Grasps, rotation, translation, lead_wrist, rng) -> Grasps:
@@ -137,7 +135,7 @@ class _Body:
             wrist = translation[t] + grasps.wrist @ rotation[t].T
             _, moved, missed = self._best_reach(side, t, hand, wrist)
             palm = wrist + 0.07 * hand[:, :, 0] * self.arms[side].sign
-            lead_palm = lead_wrist[t] - 0.07 * self._world(f'{lead}_wrist')[t, :, 0] * self.arms[side].sign
+            lead_palm = lead_wrist[t] - 0.07 * self.world(f'{lead}_wrist')[t, :, 0] * self.arms[side].sign
             crowd = np.clip(0.11 - np.linalg.norm(palm - lead_palm, axis=-1), 0, None)
             cost += moved + 12 * missed + 12 * crowd
         return grasps[np.argsort(cost, kind='stable')[rng.integers(_KEPT)]]
@@ -149,20 +147,15 @@ class _Body:
         swivels = np.stack([self._best_reach(side, t, hand[t:t + 1], wrist[t:t + 1])[0][0] for t in range(self.num_frames)])
         smooth = np.convolve(np.pad(swivels, 2, mode='edge'), np.ones(5) / 5, mode='valid')
         arm = self.arms[side]
-        upper, fore, _ = reach(arm, self._place(f'{side}_shoulder'), wrist, self.chest, smooth)
+        upper, fore, _ = reach(arm, self.place(f'{side}_shoulder'), wrist, self.chest, smooth)
         hand, twist, _ = limit_hand(arm, fore, hand)
-        self._set_arm(side, upper, fore, twist, hand)
-
-    def set_fingers(self, side: str, local: np.ndarray) -> None:
-        """Parent-relative rotations (T, 15, 3, 3) of a hand."""
-        first = JOINT_NAMES.index(f'{side}_index1')
-        self.local[:, first:first + 15] = local
+        self.set_arm(side, upper, fore, twist, hand)
 
     def _best_reach(self, side: str, t: int, hand: np.ndarray, wrist: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For N hands at frame t: the elbow swivel (N,) that bends the wrist least beyond its limits, how far beyond (N,)
         radians, and how far the arm falls short (N,) metres."""
         arm, count = self.arms[side], len(wrist)
-        shoulder = np.broadcast_to(self._place(f'{side}_shoulder')[t], wrist.shape)
+        shoulder = np.broadcast_to(self.place(f'{side}_shoulder')[t], wrist.shape)
         chest = np.broadcast_to(self.chest[t], (count, 3, 3))
         options = np.array([-10, 10, 30, 50, 70]) * _DEG
         tried = []
@@ -171,39 +164,3 @@ class _Body:
             tried.append(limit_hand(arm, fore, hand)[2] + 0.05 * abs(swivel))
         best = np.argmin(tried, axis=0)
         return options[best], np.min(tried, axis=0), np.linalg.norm(reached - wrist, axis=-1)
-
-    def _set_arm(self, side: str, upper, fore, twist, hand) -> None:
-        collar = self._world(f'{side}_collar')
-        shoulder, elbow, wrist = arm_locals(self.arms[side], collar, upper, fore, twist, hand)
-        self._set(f'{side}_shoulder', shoulder)
-        self._set(f'{side}_elbow', elbow)
-        self._set(f'{side}_wrist', wrist)
-
-    def _set(self, joint: str, turn: np.ndarray) -> None:
-        self.local[:, JOINT_NAMES.index(joint)] = turn
-
-    def _chain(self, joint: str) -> list[int]:
-        index, chain = JOINT_NAMES.index(joint), []
-        while index >= 0:
-            chain.append(index)
-            index = PARENTS[index]
-        return chain[::-1]
-
-    def _world(self, joint: str) -> np.ndarray:
-        """Rotation (T, 3, 3) of a joint in the stage frame, as far as it is set."""
-        turn = np.eye(3)
-        for index in self._chain(joint):
-            turn = turn @ self.local[:, index]
-        return turn
-
-    def _place(self, joint: str) -> np.ndarray:
-        """Position (T, 3) of a joint in the stage frame."""
-        chain, rest = self._chain(joint), self.person.joints
-        turn, place = np.eye(3), rest[0] + self.transl
-        for parent, child in itertools.pairwise(chain):
-            turn = turn @ self.local[:, parent]
-            place = place + turn @ (rest[child] - rest[parent])
-        return place
-
-    def _chest_centre(self) -> np.ndarray:
-        return (self._place('left_shoulder') + self._place('right_shoulder')) / 2

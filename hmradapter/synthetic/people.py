@@ -13,7 +13,7 @@ from hmradapter.synthetic.shading import PATTERNS, Material
 
 SIDES = ('left', 'right')
 FINGERS = ('index', 'middle', 'pinky', 'ring', 'thumb')  # MANO's order of joints
-PARTS = ('body', 'left', 'right', 'head', 'object')      # labels of faces: index into this
+PARTS = ('body', 'left', 'right', 'head', 'object', 'scenery')  # labels of faces: index into this
 # Materials of a person, in the order of `Person.materials`; an object's two follow.
 SKIN, HAND, TOP, TROUSERS, HAIR, EYE, OBJECT = range(7)
 CLOTH_THICKNESS = {TOP: 0.006, TROUSERS: 0.005, HAIR: 0.012}  # metres off the body
@@ -25,12 +25,14 @@ _HAIR_TONES = np.array([(28, 22, 20), (60, 40, 28), (110, 78, 48), (176, 142, 92
 
 @dataclass
 class Person:
-    """layer: SMPL-X of `gender` with the template (V, 3) metres of this shape; mano_betas (10,) of its hands; joints (55, 3);
+    """layer: SMPL-X of `gender` with the template (V, 3) metres of this shape; betas (10,) that made it from the gender's own,
+    mano_betas (10,) of its hands; joints (55, 3);
     tips {side: (5, 3)} in the order of FINGERS; faces (F, 3); hand_weight {side: (V,)} skinning weight on that hand.
     Looks: part (F,) into PARTS, material (F,) into materials, albedo (V, 3) linear RGB, crease (V,), padding (V,) metres."""
     name: str
     gender: str
     layer: SMPLXLayer
+    betas: np.ndarray
     mano_betas: np.ndarray
     template: np.ndarray
     joints: np.ndarray
@@ -67,8 +69,15 @@ def make_person(name: str, layers: dict[str, SMPLXLayer], rng: np.random.Generat
     crease = _finger_coordinate(template, joints, tips, weights)
     albedo = _paint(template, joints, tips, faces, zone, crease, rng)
     padding = np.select([zone == z for z in CLOTH_THICKNESS], list(CLOTH_THICKNESS.values()), 0.0)
-    return Person(name, gender, layer, mano_betas, template, joints, tips, faces, hand_weight, part, material, _materials(rng),
-                  albedo, crease, padding)
+    return Person(name, gender, layer, betas[0].numpy(), mano_betas, template, joints, tips, faces, hand_weight, part, material,
+                  _materials(rng), albedo, crease, padding)
+
+
+def neutral_betas(person: Person, layers: dict[str, SMPLXLayer]) -> np.ndarray:
+    """Betas (10,) of the neutral model that give the person's template: the open model's genders share one shape space."""
+    directions = layers['neutral'].directions[:10].T  # (3 V, 10)
+    away = (layers[person.gender].v_template - layers['neutral'].v_template).T.reshape(-1, 1)
+    return person.betas + torch.linalg.lstsq(directions.double(), away.double()).solution[:, 0].numpy().astype(np.float32)
 
 
 def to_linear(srgb) -> np.ndarray:

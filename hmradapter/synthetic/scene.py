@@ -14,8 +14,9 @@ from hmradapter.synthetic.cameras import Camera
 from hmradapter.synthetic.film import Film, blend_window, develop, window_around
 from hmradapter.synthetic.motion import Motion
 from hmradapter.synthetic.objects import HandheldObject
-from hmradapter.synthetic.people import OBJECT, PARTS, SIDES, Person, random_color, random_material, vertex_normals
+from hmradapter.synthetic.people import PARTS, SIDES, Person, random_color, random_material, vertex_normals
 from hmradapter.synthetic.renderer import RayCaster
+from hmradapter.synthetic.scenery import Prop
 from hmradapter.synthetic.shading import ShadedMesh
 
 WORLD_FROM_STAGE = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
@@ -27,7 +28,7 @@ _MIN_BLUR = 1.0   # pixels of movement below which blur is not worth its rays
 @dataclass
 class WorldMotion:
     """A motion in the world. rotations (T, 55, 3, 3): parent-relative, the pelvis's in the world; transl (T, 3); vertices
-    (T, V, 3) and wrists {side: (T, 3)}; object_* as in Motion, in the world."""
+    (T, V, 3) and wrists {side: (T, 3)}; object_* and expression as in Motion, in the world."""
     rotations: np.ndarray
     transl: np.ndarray
     vertices: np.ndarray
@@ -35,6 +36,7 @@ class WorldMotion:
     object_rotation: np.ndarray | None = None
     object_translation: np.ndarray | None = None
     articulation: np.ndarray | None = None
+    expression: np.ndarray | None = None
 
 
 @dataclass
@@ -56,9 +58,11 @@ def put_in_world(person: Person, motion: Motion) -> WorldMotion:
     rotations[:, 0] = WORLD_FROM_STAGE @ rotations[:, 0]
     transl = (pelvis + motion.transl) @ WORLD_FROM_STAGE.T + WORLD_ORIGIN - pelvis
     parts = torch.from_numpy(rotations.astype(np.float32)).split(tuple(POSE_PARTS.values()), dim=1)
-    body = person.layer(**dict(zip(POSE_PARTS, parts, strict=True)), transl=torch.from_numpy(transl.astype(np.float32)))
+    face = None if motion.expression is None else torch.from_numpy(motion.expression.astype(np.float32))
+    body = person.layer(**dict(zip(POSE_PARTS, parts, strict=True)), transl=torch.from_numpy(transl.astype(np.float32)),
+                        expression=face)
     wrists = {side: body.joints[:, joint].numpy() for side, joint in (('left', 20), ('right', 21))}
-    world = WorldMotion(rotations, transl, body.vertices.numpy(), wrists)
+    world = WorldMotion(rotations, transl, body.vertices.numpy(), wrists, expression=motion.expression)
     if motion.object_rotation is not None:
         world.object_rotation = WORLD_FROM_STAGE @ motion.object_rotation
         world.object_translation = motion.object_translation @ WORLD_FROM_STAGE.T + WORLD_ORIGIN
@@ -67,10 +71,11 @@ def put_in_world(person: Person, motion: Motion) -> WorldMotion:
 
 
 class Scene:
-    """A person, perhaps with an object, ready to be photographed. `blurred` is the share of frames with motion blur."""
+    """A person, perhaps with an object and props around, ready to be photographed. `blurred` is the share of frames with motion
+    blur."""
 
     def __init__(self, person: Person, motion: WorldMotion, thing: HandheldObject | None, size: tuple[int, int],
-                 rng: np.random.Generator, blurred: float = 0.3, device: str = 'cpu'):
+                 rng: np.random.Generator, blurred: float = 0.3, device: str = 'cpu', props: Sequence[Prop] = ()):
         self.person, self.motion, self.size, self.rng = person, motion, size, rng
         self.hand_faces = {side: _compact(person.faces[person.part == PARTS.index(side)]) for side in SIDES}
         rest, faces, part = person.template, person.faces, person.part
@@ -84,8 +89,18 @@ class Scene:
             part = np.concatenate([part, np.full(len(thing.faces), PARTS.index('object'))])
             albedo = np.concatenate([albedo, np.tile(random_color(rng), (len(thing.vertices), 1))])
             crease = np.concatenate([crease, np.zeros(len(thing.vertices))])
-            material = np.concatenate([material, OBJECT + thing.looks])
+            material = np.concatenate([material, len(materials) + thing.looks])
             materials = [*materials, *(random_material(rng, rng.uniform(0.02, 0.4), (0.01, 0.04)) for _ in range(2))]
+        for prop in props:
+            placed = np.broadcast_to(prop.points, (len(self.points), *prop.points.shape[1:]))
+            self.points = np.concatenate([self.points, placed], axis=1)
+            faces = np.concatenate([faces, prop.faces + len(rest)])
+            rest = np.concatenate([rest, prop.rest])
+            part = np.concatenate([part, np.full(len(prop.faces), PARTS.index('scenery'))])
+            albedo = np.concatenate([albedo, np.tile(prop.color, (len(prop.rest), 1))])
+            crease = np.concatenate([crease, np.zeros(len(prop.rest))])
+            material = np.concatenate([material, np.full(len(prop.faces), len(materials))])
+            materials = [*materials, prop.material]
         self.mesh = ShadedMesh(rest, faces, albedo, crease, material, materials, device)
         self.film = Film(self.mesh, part, size)
         self.caster = RayCaster(device)
@@ -109,6 +124,13 @@ class Scene:
                 grain = np.roll(self.grain, tuple(self.rng.integers(0, self.size)), axis=(0, 1))
                 visible, inside = self._visibility(frame, cameras[view - 1], labels[view])
                 yield Shot(frame, view, develop(images[view], self.gain, grain), visible, inside)
+
+    def photograph(self, frame: int, camera: Camera, backdrop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Image (H, W, 3) uint8 BGR and labels (H, W) of one frame without motion blur."""
+        self.mesh.move(self.points[frame])
+        image, labels = self.film.expose(camera, self.light, backdrop)
+        grain = np.roll(self.grain, tuple(self.rng.integers(0, self.size)), axis=(0, 1))
+        return develop(image, self.gain, grain), labels
 
     def _blur(self, frame: int, images: dict, cameras, backdrops) -> None:
         """Average hands and object over the time that the shutter is open; the frame's moment lies in the middle."""

@@ -2,6 +2,7 @@
 
     python tools/open_world/make_arctic.py --out data/open/arctic --domain target --subjects 8 --sequences 8 --frames 10
     python tools/open_world/make_arctic.py --out data/open/arctic_source --domain source --subjects 24 --sequences 8 --frames 20
+    python tools/open_world/make_arctic.py --out data/open/arctic_bodies --domain bodies --subjects 40 --sequences 4 --frames 24
 
 Interrupted runs go on where they stopped when the same command is given again. Needs tools/open_world/build_body_models.py.
 """
@@ -20,7 +21,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, required=True, help='folder of the dataset, the data_root of ArcticDataset')
     parser.add_argument('--domain', choices=DOMAINS, default=default.domain,
-                        help='target: hands at objects; source: the same people and motions, nothing in their hands')
+                        help='target: hands at objects; source: the same people and motions, nothing in their hands; '
+                             'bodies: whole people in many poses; bodies_objects: whole people with hands at objects')
     parser.add_argument('--subjects', type=int, default=default.subjects, help='to train on')
     parser.add_argument('--val-subjects', type=int, default=default.val_subjects, help='held out: s05, s11, s12, ...')
     parser.add_argument('--sequences', type=int, default=default.sequences, help='of each subject')
