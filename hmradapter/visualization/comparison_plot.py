@@ -59,6 +59,6 @@ def _intervals(axis, names: Sequence[str], differences: Sequence[Difference], re
                       color=f'C{number + 1}')
     axis.axvline(0, color='black', linewidth=0.8)
     axis.set_yticks([-place for place in range(len(names))], names)
-    axis.set(xlabel=f'difference to {reference} (mm or deg; left is better), 95 % interval')
+    axis.set(xlabel=f'difference to {reference} (mm or deg)\nleft is better; 95 % interval')
     axis.grid(alpha=0.3, axis='x')
     axis.legend()

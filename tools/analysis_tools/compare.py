@@ -24,6 +24,8 @@ from hmradapter.evaluation.tables import text_table
 from hmradapter.fileio import atomic_write
 from hmradapter.visualization.comparison_plot import plot_comparison
 
+DISTRIBUTIONS = ('PVE', 'PVE/hands', 'MPJPE/upper', 'PA-PVE', 'MPJPE')  # drawn first, where the files have them
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,7 +106,8 @@ def table(systems: list[str], differences: list[Difference]) -> tuple[list[str],
 
 
 def plot(path: Path, files: dict[str, ScoredFile], keys: np.ndarray, differences: list[Difference]) -> None:
-    names = dict.fromkeys(difference.name for difference in differences)
+    known = dict.fromkeys(difference.name for difference in differences)
+    names = [name for name in DISTRIBUTIONS if name in known] or list(known)
     errors: dict[str, dict[str, np.ndarray]] = {name: {} for name in names}
     for system, file in files.items():
         chosen = np.isin(file.keys, keys)
