@@ -228,3 +228,70 @@ def test_access_is_fast(tmp_path):
     micros = (time.perf_counter() - start) / len(rows) * 1e6
     print(f'{micros:.1f} us a record, warm, random')
     assert micros < 100 or os.getloadavg()[0] > 2  # a busy machine measures its load
+
+
+def meshes_of(unit, records):
+    """One mesh of four vertices for every second record."""
+    has = np.arange(len(records)) % 2 == 0
+    records['verts_row'] = np.where(has, np.cumsum(has) - 1, -1)
+    return np.random.default_rng(int(unit[1:3])).normal(size=(has.sum(), 4, 3)).astype(np.float32)
+
+
+def convert_with_meshes(unit):
+    part = convert(unit)
+    part.vertices = np.array_split(meshes_of(unit, part.records), 3)
+    return part
+
+
+def test_meshes_are_written_in_pieces_and_read(tmp_path):
+    store = build_store(tmp_path / 'a', UNITS, convert_with_meshes, ABOUT, shard_rows=10)
+    expected, rows = [], []
+    for unit in UNITS:
+        part = convert(unit)
+        expected += list(meshes_of(unit, part.records))
+        rows += part.records['verts_row'].tolist()
+    assert store.has_vertices and store.mesh_size == 4 and store.manifest['meshes'] == [len(expected), 4, 3]
+    found = iter(expected)
+    for row, local in enumerate(rows):
+        mesh = store.vertices(int(store.record(row)['verts_row']))
+        assert (mesh is None) == (local == -1)
+        if mesh is not None:
+            np.testing.assert_array_equal(mesh, next(found))
+    store.verify()
+    assert not build_store(tmp_path / 'b', UNITS, convert, ABOUT).has_vertices
+    path = store.folder / 'verts.npy'
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(StoreError, match='verts.npy has .* bytes'):
+        PreparedStore(store.folder)
+
+
+def test_an_interrupted_run_gives_the_same_meshes(tmp_path):
+    whole, calls = build_store(tmp_path / 'a', UNITS, convert_with_meshes, ABOUT, shard_rows=10), []
+
+    def dies(unit):
+        part = convert_with_meshes(unit)
+        calls.append(unit)
+        if len(calls) == 4:  # in the middle of its meshes
+            pieces = part.vertices
+            part.vertices = (piece if i == 0 else sys.exit() for i, piece in enumerate(pieces))
+        return part
+    with pytest.raises(SystemExit):
+        build_store(tmp_path / 'b', UNITS, dies, ABOUT, shard_rows=10)
+    resumed = build_store(tmp_path / 'b', UNITS, dies, ABOUT, shard_rows=10)
+    assert calls[4:] == UNITS[3:] and folder_bytes(whole.folder) == folder_bytes(resumed.folder)
+
+
+def test_meshes_that_do_not_fit_are_not_written(tmp_path):
+    def spoilt(change):
+        def make(unit):
+            part = convert_with_meshes(unit)
+            part.vertices = change(np.concatenate(part.vertices))
+            return part
+        return make
+    for number, (change, said) in enumerate([(lambda x: [x[1:]], 'got 2 meshes, but 3'), (lambda x: [x * np.nan], 'finite'),
+                                             (lambda x: [x[:1], x[1:, :2]], r'\(n, 4, 3\)')]):
+        with pytest.raises(ValueError, match=said):
+            build_store(tmp_path / f'{number}', UNITS[:1], spoilt(change), ABOUT)
+    other = [convert_with_meshes, spoilt(lambda x: [x[:, :2]])]
+    with pytest.raises(ValueError, match='meshes of 2 vertices, those before it of 4'):
+        build_store(tmp_path / 'x', UNITS[:2], lambda unit: other[UNITS.index(unit)](unit), ABOUT)

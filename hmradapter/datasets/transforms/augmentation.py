@@ -17,6 +17,12 @@ def generator(results: dict) -> np.random.Generator:
     return results['rng']
 
 
+def scale_and_turn(normal: np.ndarray, chance: float, scale: float, degrees: float, turn_probability: float) -> dict:
+    """The draw that HaMeR and SMPLer-X share, from two standard normal numbers and one of 0..1: a scale about 1 and degrees."""
+    turn = np.clip(normal[1], -2, 2) if chance <= turn_probability else 0.0
+    return dict(scale=float(1 + scale * np.clip(normal[0], -1, 1)), degrees=float(degrees * turn))
+
+
 @TRANSFORMS.register_module()
 class RandomHandAugmentation(BaseTransform):
     """Draws HaMeR's scale, in-plane turn and shift of the crop; `HandCrop` applies them to picture, labels and guidance.
@@ -36,10 +42,9 @@ class RandomHandAugmentation(BaseTransform):
         if 'augmentation' not in results:
             rng = generator(results)
             normal, chance = rng.standard_normal(4), rng.random()
-            clipped = np.clip(normal, -1, 1)
-            turn = np.clip(normal[1], -2, 2) if chance <= self.turn_probability else 0.0
-            results['augmentation'] = dict(scale=float(1 + self.scale * clipped[0]), degrees=float(self.degrees * turn),
-                                           shift=tuple(float(value) for value in self.shift * clipped[2:]))
+            shift = tuple(float(value) for value in self.shift * np.clip(normal[2:], -1, 1))
+            results['augmentation'] = dict(shift=shift, **scale_and_turn(normal, chance, self.scale, self.degrees,
+                                                                         self.turn_probability))
         return results
 
 
@@ -64,9 +69,8 @@ class RandomPersonAugmentation(BaseTransform):
         if 'augmentation' not in results:
             rng = generator(results)
             normal, chance = rng.standard_normal(2), rng.random(2)
-            turn = np.clip(normal[1], -2, 2) if chance[0] <= self.turn_probability else 0.0
-            results['augmentation'] = dict(scale=float(1 + self.scale * np.clip(normal[0], -1, 1)),
-                                           degrees=float(self.degrees * turn), flip=bool(chance[1] < self.flip_probability))
+            results['augmentation'] = dict(flip=bool(chance[1] < self.flip_probability),
+                                           **scale_and_turn(normal, chance[0], self.scale, self.degrees, self.turn_probability))
         return results
 
 
