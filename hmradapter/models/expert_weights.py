@@ -69,7 +69,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         return read_safetensors(path)[0]
     if path.suffix not in ('.pth', '.tar'):
         return load_lightning_state(path)
-    content = load_torch(path)
+    content = load_torch(path, mapped=True)
     for key in ('state_dict', 'network'):  # MMEngine's, whose log history is on load_torch's allow-list; SMPLer-X's
         content = content.get(key, content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
