@@ -2,7 +2,7 @@
 
 Rest frame: SMPL-X's T-pose, metres, y up, facing +z, left at +x, palms down.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ PARTS = ('body', 'left', 'right', 'head', 'object', 'scenery')  # labels of face
 # Materials of a person, in the order of `Person.materials`; an object's two follow.
 SKIN, HAND, TOP, TROUSERS, HAIR, EYE, OBJECT = range(7)
 CLOTH_THICKNESS = {TOP: 0.006, TROUSERS: 0.005, HAIR: 0.012}  # metres off the body
+_ASIDE = 4.0  # metres between rest places, so that the ray tree keeps people apart
 # sRGB, fair to dark.
 _SKIN_TONES = np.array([(244, 208, 186), (228, 182, 150), (206, 155, 120), (176, 124, 90), (135, 88, 62), (98, 62, 44),
                         (66, 42, 32)]) / 255
@@ -71,6 +72,19 @@ def make_person(name: str, layers: dict[str, SMPLXLayer], rng: np.random.Generat
     padding = np.select([zone == z for z in CLOTH_THICKNESS], list(CLOTH_THICKNESS.values()), 0.0)
     return Person(name, gender, layer, betas[0].numpy(), mano_betas, template, joints, tips, faces, hand_weight, part, material,
                   _materials(rng), albedo, crease, padding)
+
+
+def join_people(people: list[Person]) -> Person:
+    """All meshes and looks as one, to be photographed together; what is not looks is the first person's."""
+    first, vertices, materials = people[0], 0, []
+    looks: dict[str, list] = {name: [] for name in ('template', 'faces', 'part', 'material', 'albedo', 'crease', 'padding')}
+    for k, person in enumerate(people):
+        moved = dict(template=person.template + (_ASIDE * k, 0, 0), faces=person.faces + vertices,
+                     material=person.material + len(materials))
+        for name, parts in looks.items():
+            parts.append(moved.get(name, getattr(person, name)))
+        vertices, materials = vertices + len(person.template), [*materials, *person.materials]
+    return replace(first, materials=materials, **{name: np.concatenate(parts) for name, parts in looks.items()})
 
 
 def neutral_betas(person: Person, layers: dict[str, SMPLXLayer]) -> np.ndarray:
