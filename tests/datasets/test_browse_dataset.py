@@ -15,6 +15,14 @@ train_dataloader = dict(dataset=dict(
 """
 
 
+PERSONS = """
+val_dataloader = dict(dataset=dict(
+    type='ArcticPersonDataset', data_root={root!r}, body_model_root={models!r}, split='val', stride=1, test_mode=True,
+    pipeline=[dict(type='LoadImage'), dict(type='PersonCrop', ratio=1.2), dict(type='HeatmapTargets'),
+              dict(type='PackPersonInputs')]))
+"""
+
+
 def run(*args):
     return subprocess.run([sys.executable, str(TOOL), *map(str, args)], capture_output=True, text=True)
 
@@ -31,3 +39,17 @@ def test_a_sheet_is_drawn(tmp_path, open_body_models):
     assert image.shape[1] == 2 * 360 + 4 and image.std() > 20
     wrong = run(config, '--cfg-options', 'train_dataloader.dataset.data_root=nowhere')
     assert wrong.returncode != 0 and 'misc.json' in wrong.stderr and 'Traceback' not in wrong.stderr
+
+
+def test_a_sheet_of_persons(tmp_path, open_body_models):
+    write_arctic(tmp_path / 'data', open_body_models)
+    config = tmp_path / 'config.py'
+    config.write_text(PERSONS.format(root=str(tmp_path / 'data'), models=str(open_body_models)))
+    sheet = tmp_path / 'sheet.png'
+    done = run(config, '--split', 'val', '--count', '3', '--out', sheet)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('joints 120') == 3 and '3 of 32 samples' in done.stdout
+    image = cv2.imread(str(sheet)).astype(int)
+    for column in (image[:, :360], image[:, 364:]):  # blue of the left hand's joints and orange of the right one's
+        for color in ((250, 160, 60), (40, 140, 250)):
+            assert (abs(column - color).max(2) < 60).sum() > 20

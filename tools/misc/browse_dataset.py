@@ -6,6 +6,9 @@
 Each row: the image with the hand's box and joints, then the network's input with the same joints after crop, mirror and
 augmentation. At the wrist: thick axes are the hand's global orientation, thin ones the product of the guiding arm's rotations
 (x red, y green, z blue). Thin on thick: guidance, hand and frame agree. Only thick ones: no guidance.
+
+Of persons: boxes of the body, the hands and the face, labelled joints (body white, hands in the colours of their sides, face
+grey), and in `test` mode the true mesh as a veil of points. In the network's picture: boxes and joints as it is taught them.
 """
 import argparse
 import sys
@@ -19,15 +22,19 @@ from torch import Tensor
 
 from hmradapter.datasets.images import read_image
 from hmradapter.engine.config import load_config
-from hmradapter.geometry.cameras import crop_units_to_pixels
+from hmradapter.geometry.body_frame import BodyFrame
+from hmradapter.geometry.cameras import crop_units_to_pixels, project
 from hmradapter.geometry.kinematics import chain_product
 from hmradapter.registry import DATASETS
-from hmradapter.structures.joints import ARM_CHAIN
+from hmradapter.structures.joints import ARM_CHAIN, WHOLE137_PARTS
 from hmradapter.visualization.drawings import contact_sheet, draw_box, draw_joints
 
 SIDE_COLORS = dict(left=(60, 160, 250), right=(250, 140, 40))  # RGB
+PART_COLORS = dict(body=(245, 245, 245), left_hand=SIDE_COLORS['left'], right_hand=SIDE_COLORS['right'], face=(170, 170, 170))
+MESH_COLOR = (120, 220, 160)
 AXIS_METRES = 0.06
 CELL = 360
+FRAME = BodyFrame()
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -56,8 +63,12 @@ def main(argv=None) -> None:
     for index in chosen.tolist():
         np.random.seed(args.seed + index)
         info = dataset.get_data_info(index)
-        rows.append([draw_original(info), draw_input(dataset.pipeline(dict(info)))])
-        print(f'{index:8d}  {info["key"]}  guidance {int(info["has_body_pose"])}')
+        if 'hand' in info:
+            rows.append([draw_original(info), draw_input(dataset.pipeline(dict(info)))])
+            print(f'{index:8d}  {info["key"]}  guidance {int(info["has_body_pose"])}')
+        else:
+            rows.append([draw_person(info), draw_person_input(dataset.pipeline(dict(info)))])
+            print(f'{index:8d}  {info["key"]}  joints {int((info["keypoints_2d"][:, 2] > 0).sum())}')
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(args.out, contact_sheet(rows, CELL, ('on disk', 'to the network'))):
         sys.exit(f'{args.out} could not be written: give a name that ends in .jpg or .png.')
@@ -81,6 +92,41 @@ def draw_input(packed: dict) -> np.ndarray:
     guidance = sample.guidance
     guide = chain_product(guidance.body_pose, ARM_CHAIN['right']) if guidance.has_body_pose else None
     return _with_hand(image, keypoints, sample.gt.keypoints_3d, sample.gt.global_orient[0], guide)
+
+
+def draw_person(info: dict) -> np.ndarray:
+    """The stored image with what is known of the person, (H, W, 3) BGR."""
+    image = read_image(info['img_path'])
+    if info.get('has_vertices'):
+        pixels = project(info['vertices'], torch.from_numpy(info['focal']), torch.from_numpy(info['princpt'])).round().int()
+        x, y = pixels[((pixels >= 0) & (pixels < torch.tensor(image.shape[1::-1]))).all(1)].T.numpy()
+        image[y, x] = (image[y, x] + np.array(MESH_COLOR[::-1])) // 2
+    box = info['bbox_xywh']
+    image = draw_box(image, np.concatenate((box[:2], box[:2] + box[2:])), PART_COLORS['body'], info['gender'])
+    return _with_parts(image, info['keypoints_2d'], info['part_boxes'], info['has_part_boxes'])
+
+
+def draw_person_input(packed: dict) -> np.ndarray:
+    """What the network gets and is taught, (H, W, 3) BGR."""
+    gt = packed['data_samples'].gt
+    image = packed['inputs'].clamp(0, 255).byte().permute(1, 2, 0).numpy()[:, :, ::-1].copy()
+    cell = torch.tensor(FRAME.cell) * image.shape[1] / FRAME.img_size[1]
+    joints = torch.cat((gt.heatmap_joints[:, :2] * cell, gt.heatmap_joints[:, 3:]), dim=1)
+    center, size = gt.boxes[:, :2] * cell, gt.boxes[:, 2:] * cell
+    return _with_parts(image, joints, torch.cat((center - size / 2, center + size / 2), dim=1), gt.has_boxes)
+
+
+def _with_parts(image: np.ndarray, joints: Tensor, boxes: Tensor, has_boxes: Tensor) -> np.ndarray:
+    """Joints (137, 3) px and boxes (3, 4) of both hands and the face, those that are there."""
+    for (name, color), box, there in zip(list(PART_COLORS.items())[1:], boxes, has_boxes, strict=True):
+        if there:
+            image = draw_box(image, box.numpy(), color, name.removesuffix('_hand'))
+    radius = max(1, max(image.shape[:2]) // 300)
+    for name, part in WHOLE137_PARTS.items():
+        for x, y, seen in joints[part].tolist():
+            if seen > 0 and max(abs(x), abs(y)) < 1e4:
+                cv2.circle(image, (round(x), round(y)), radius, PART_COLORS[name][::-1], -1, cv2.LINE_AA)
+    return image
 
 
 def _with_hand(image: np.ndarray, keypoints_2d: Tensor, keypoints_3d: Tensor, orient: Tensor,
