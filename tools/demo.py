@@ -35,7 +35,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--config', default=str(DEFAULT_CONFIG), help='config of the model (default: the open hand adapter)')
     parser.add_argument('--checkpoint', metavar='FILE', help="the expert's weights, instead of those that the config names")
     parser.add_argument('--adapter', metavar='FILE', help="adapter.safetensors; without it, or with 'none', the expert alone")
-    parser.add_argument('--bboxes', help='a .json file (see above), or one box x0,y0,x1,y1 in pixels for every image')
+    parser.add_argument('--bboxes', help='a .json file (see above), or one box x0,y0,x1,y1 in pixels for every image; '
+                        'a box that begins with a minus needs --bboxes=-5,0,90,80')
     parser.add_argument('--hand', choices=HAND_CHOICES, default='auto', help='side of hands whose side is not given')
     parser.add_argument('--body-pose', metavar='FILE', help='guiding body for hands without their own: .json, .npy or .npz '
                         'with (22, 3) axis-angle, SMPL-X order, pelvis in the camera frame')

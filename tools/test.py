@@ -17,7 +17,7 @@ from mmengine.dist import is_main_process
 
 from hmradapter.engine import HMRRunner
 from hmradapter.engine.config import load_config
-from hmradapter.engine.launch import LAUNCHERS, join_processes, leave_processes
+from hmradapter.engine.launch import LAUNCHERS, join_processes, leave_processes, mistakes_told_plainly
 from hmradapter.fileio import atomic_write
 
 TRAINING_HOOKS = ('FrozenParamsHook', 'AdapterCheckpointHook', 'PredictionVisualizationHook', 'ThroughputHook')
@@ -50,8 +50,9 @@ def main(argv=None) -> None:
         join_processes(cfg, args.launcher)
     except (ValueError, FileNotFoundError) as error:  # the user's mistakes, told without a traceback
         sys.exit(f'{Path(sys.argv[0]).name}: {error}')
-    runner = HMRRunner.from_cfg(cfg)
-    metrics = runner.test()
+    with mistakes_told_plainly():
+        runner = HMRRunner.from_cfg(cfg)
+        metrics = runner.test()
     if is_main_process():
         path = Path(cfg.work_dir) / 'test_metrics.json'
         with atomic_write(path, 'w') as file:

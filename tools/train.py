@@ -15,7 +15,7 @@ from mmengine.config import DictAction
 
 from hmradapter.engine import HMRRunner
 from hmradapter.engine.config import load_config
-from hmradapter.engine.launch import LAUNCHERS, join_processes, leave_processes, set_resume
+from hmradapter.engine.launch import LAUNCHERS, join_processes, leave_processes, mistakes_told_plainly, set_resume
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -45,7 +45,8 @@ def main(argv=None) -> None:
         join_processes(cfg, args.launcher)
     except (ValueError, FileNotFoundError) as error:  # the user's mistakes, told without a traceback
         sys.exit(f'{Path(sys.argv[0]).name}: {error}')
-    HMRRunner.from_cfg(cfg).train()
+    with mistakes_told_plainly():
+        HMRRunner.from_cfg(cfg).train()
     leave_processes()
 
 

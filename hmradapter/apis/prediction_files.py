@@ -122,6 +122,8 @@ def _readable(text: str) -> str:
 
 def _read(path: Path) -> tuple[dict, list[dict]]:
     if path.suffix not in ('.json', '.npz'):
+        if path.is_file():
+            raise PredictionFileError(f'{path} is no prediction: give the .json or .npz that the demo wrote.')
         path = path.with_name(path.name + '.json')
     try:
         if path.suffix == '.json':

@@ -1,10 +1,12 @@
 """Before a run: processes joined with the right backend, the checkpoint to go on from found."""
+import contextlib
 import ctypes
 import datetime
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,12 +14,32 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from hmradapter.body_models.model_files import BodyModelFileError
+from hmradapter.datasets.store import StoreError
+from hmradapter.engine.config import ConfigError
 from hmradapter.engine.hooks.atomic_checkpoint import latest_checkpoint
+from hmradapter.fileio import DamagedFileError, UnsafeFileError
+from hmradapter.models.adapters.adapter_file import AdapterMismatchError
+from hmradapter.models.expert_layouts import ExpertWeightsError
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 # rank, processes, rank within the machine: the variables that each launcher sets
 _VARIABLES = dict(pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
                   mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'))
+
+
+# What is wrong with a file or an option of the user's, whenever it is noticed. Other errors keep their traceback.
+USER_ERRORS = (AdapterMismatchError, BodyModelFileError, ConfigError, DamagedFileError, ExpertWeightsError, FileNotFoundError,
+               StoreError, UnsafeFileError)
+
+
+@contextlib.contextmanager
+def mistakes_told_plainly() -> Iterator[None]:
+    """End the program with one line instead of a traceback where the user's files or options are at fault."""
+    try:
+        yield
+    except USER_ERRORS as error:
+        sys.exit(f'{Path(sys.argv[0]).name}: {error}')
 
 
 def join_processes(cfg: Config, launcher: str = 'none') -> None:

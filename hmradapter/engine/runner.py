@@ -9,6 +9,7 @@ from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
 from hmradapter.fileio import atomic_write
+from hmradapter.models.adapters.adapter_file import AdapterMismatchError
 from hmradapter.registry import FUNCTIONS, RUNNERS
 
 
@@ -27,7 +28,8 @@ class HMRRunner(Runner):
         meta |= dict(cfg=self.cfg.pretty_text, seed=self.seed, experiment_name=self.experiment_name,
                      time=time.strftime('%Y%m%d_%H%M%S'), mmengine_version=mmengine.__version__,
                      dataset_meta=getattr(self.train_dataloader.dataset, 'metainfo', None))
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = self.unwrapped_model
+        meta['base_hash'] = getattr(model, 'base_hash', '')
         checkpoint = dict(meta=meta, state_dict=_to_cpu(model.state_dict()), message_hub=_to_cpu(self.message_hub.state_dict()))
         if save_optimizer:
             checkpoint['optimizer'] = _to_cpu(self.optim_wrapper.state_dict())
@@ -38,8 +40,23 @@ class HMRRunner(Runner):
             torch.save(checkpoint, file)
 
     def load_checkpoint(self, filename, map_location='cpu', strict=True, revise_keys=((r'^module.', ''),)):
-        """As the base class, but a missing or unexpected weight is an error unless `strict` is switched off."""
-        return super().load_checkpoint(filename, map_location, strict, list(revise_keys))
+        """As the base class, but a missing or unexpected weight is an error unless `strict` is switched off, and so is the
+        checkpoint of an adapter on another base than the config's: its adapter would be saved as if it fitted this one.
+
+        Raises:
+            AdapterMismatchError: names both bases.
+        """
+        checkpoint = super().load_checkpoint(filename, map_location, strict, list(revise_keys))
+        trained_on, own = checkpoint.get('meta', {}).get('base_hash'), getattr(self.unwrapped_model, 'base_hash', '')
+        if trained_on and own and trained_on != own:
+            raise AdapterMismatchError(f'{filename} was trained on the base {trained_on}, but the config loads the base {own}: '
+                                       'give `expert` the weights that the training was started with.')
+        return checkpoint
+
+    @property
+    def unwrapped_model(self):
+        """The model itself, where processes train it together."""
+        return self.model.module if is_model_wrapper(self.model) else self.model
 
     @staticmethod
     def build_dataloader(dataloader, seed=None, diff_rank_seed=False):

@@ -77,8 +77,9 @@ def _encode(text, encoding='utf-8', *_):
 
 def _plain_globals() -> dict:
     found = {(module, name): value for module in ('builtins', '__builtin__') for name, value in _BUILTINS.items()}
-    for name in ('OrderedDict', 'defaultdict', 'deque', 'Counter'):
+    for name in ('OrderedDict', 'defaultdict', 'deque'):  # built in, so that a pickle cannot alter the class
         found['collections', name] = getattr(collections, name)
+    found['collections', 'Counter'] = Constructor(collections.Counter)
     for core in ('numpy.core', 'numpy._core'):  # numpy 1 and numpy 2
         found[f'{core}.multiarray', '_reconstruct'] = Constructor(_reconstruct)
         found[f'{core}.multiarray', 'scalar'] = Constructor(_scalar)

@@ -34,10 +34,10 @@ def keep_frozen_in_eval(module: nn.Module) -> None:
 
 
 def frozen_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
-    """Every parameter that does not learn, and every persistent buffer of a part without a learning parameter."""
+    """Every parameter that does not learn, and every buffer, saved or not, of a part without a learning parameter."""
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     parts = {name.rpartition('.')[0] for name in learning}
-    return [(name, tensor) for name, tensor in model.state_dict(keep_vars=True).items()
+    return [(name, tensor) for name, tensor in (*model.named_parameters(), *model.named_buffers())
             if name not in learning and name.rpartition('.')[0] not in parts]
 
 

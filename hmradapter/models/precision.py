@@ -12,10 +12,9 @@ def frozen_dtype(choice: str, device: torch.device) -> torch.dtype:
     Raises:
         ValueError: for another choice.
     """
+    check_choice(choice)
     if choice in DTYPES:
         return DTYPES[choice]
-    if choice != 'auto':
-        raise ValueError(f"frozen_dtype is {choice!r}; it must be 'auto', 'bf16' or 'fp32'.")
     if device.type == 'cuda':
         native = torch.cuda.get_device_capability(device) >= (8, 0)
     elif device.type == 'cpu':
@@ -23,6 +22,12 @@ def frozen_dtype(choice: str, device: torch.device) -> torch.dtype:
     else:
         native = False
     return torch.bfloat16 if native else torch.float32
+
+
+def check_choice(choice: str) -> None:
+    """ValueError unless `choice` is one of frozen_dtype's."""
+    if choice != 'auto' and choice not in DTYPES:
+        raise ValueError(f"frozen_dtype is {choice!r}; it must be 'auto', 'bf16' or 'fp32'.")
 
 
 def _cpu_multiplies_bf16() -> bool:

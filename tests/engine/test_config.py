@@ -38,6 +38,7 @@ def write(tmp_path):
     ('train_cfg = dict(max_iter=3)',
      "train_cfg.max_iter: ResumableTrainLoop has no argument 'max_iter'. Did you mean 'max_iters'?"),
     ("param_scheduler = [dict(type='LinearLR', start_facter=0.1)]", "param_scheduler.0.start_facter: LinearLR has no argument"),
+    ('param_scheduler = [dict(start_factor=0.1)]', "param_scheduler: {'start_factor': 0.1} has no `type`"),
     ("visualizer = dict(vis_backends=[dict(type='TensorBoardVisBackend')])", "Did you mean 'TensorboardVisBackend'?"),
     ('val_evaluator = dict(scael=2.0)', "val_evaluator.scael: ToyMetric has no argument 'scael'. Did you mean 'scale'?"),
     ('env_cfg = dict(mp_cfg=dict(opencv_threads=0))', "Did you mean 'opencv_num_threads'?"),

@@ -42,6 +42,12 @@ def test_an_optimizer_with_frozen_parameters_is_refused_before_training(tmp_path
     assert not list(tmp_path.glob('*.pth'))
 
 
+def test_buffers_that_no_checkpoint_holds_are_watched_too(tmp_path, toy_runner):
+    model = toy_runner(tmp_path).model
+    model.backbone.register_buffer('table', torch.zeros(3), persistent=False)
+    assert 'backbone.table' in dict(model.frozen_state())
+
+
 def test_an_unknown_trainable_part_is_named(tmp_path, toy_runner):
     with pytest.raises(ValueError, match="trainable names 'adaptor'.*'adapter'"):
         toy_runner(tmp_path, model__trainable=['adaptor'])

@@ -6,6 +6,7 @@ import torch
 
 from hmradapter.engine.hooks.atomic_checkpoint import latest_checkpoint
 from hmradapter.fileio import load_torch
+from hmradapter.models.adapters.adapter_file import AdapterMismatchError
 
 
 def assert_identical(a, b, path='checkpoint'):
@@ -98,6 +99,16 @@ def test_checkpoint_of_another_architecture_is_refused(tmp_path, toy_runner):
     toy_runner(tmp_path, train_cfg__max_iters=3).train()
     with pytest.raises(RuntimeError, match='size mismatch for backbone.0.weight'):
         toy_runner(tmp_path, resume='auto', model__width=9).train()
+
+
+def test_a_checkpoint_of_another_base_is_refused_with_both_named(tmp_path, toy_runner):
+    first = toy_runner(tmp_path / 'first')
+    first.train()
+    last = str(tmp_path / 'first' / 'iter_6.pth')
+    other = toy_runner(tmp_path / 'other', resume=last)
+    other.model.base_hash = 'another base'
+    with pytest.raises(AdapterMismatchError, match=f'{first.model.base_hash}.*another base'):
+        other.train()
 
 
 def test_interval_that_splits_an_accumulated_gradient_is_refused(tmp_path, toy_runner):

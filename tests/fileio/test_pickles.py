@@ -60,6 +60,17 @@ def test_object_npy_and_npz(tmp_path):
         load_npz(tmp_path / 'z.npz', ['b'])
 
 
+def test_counters_are_read_but_the_class_stays_what_it_is(tmp_path):
+    (tmp_path / 'x.pkl').write_bytes(pickle.dumps(collections.Counter('aab')))
+    assert load_pickle(tmp_path / 'x.pkl') == collections.Counter('aab')
+    most_common = collections.Counter.most_common
+    slots = pickle.dumps((None, dict(most_common='mine')), protocol=2)[2:-1]
+    (tmp_path / 'y.pkl').write_bytes(b'\x80\x02ccollections\nCounter\n' + slots + b'b.')
+    with pytest.raises(DamagedFileError, match='tries to change'):
+        load_pickle(tmp_path / 'y.pkl')
+    assert collections.Counter.most_common is most_common
+
+
 def test_shared_and_cyclic_references_stay_shared(tmp_path):
     array, loop = np.ones(3), []
     loop += [array, array, loop]

@@ -1,6 +1,6 @@
 """Cut the expert (backbone and head) out of a training checkpoint, as the .safetensors file that `model.expert` names.
 
-    python tools/model_converters/export_expert.py configs/open/hand_expert_open.py work_dirs/hand_expert_open/iter_7000.pth \\
+    python tools/model_converters/export_expert.py configs/open/hand_expert_open.py work_dirs/hand_expert_open/iter_8000.pth \\
         data/weights/open/hand_expert.safetensors --note 'command=python tools/train.py configs/open/hand_expert_open.py'
 
 Beside it goes a card, OUT.json: config, iteration, seed, versions and the notes.

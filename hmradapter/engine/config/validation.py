@@ -29,6 +29,7 @@ _REGISTRIES = dict(
 # Keys that builders take out of a typed dict before its class sees it.
 _BUILDER_KEYS = {ours.HOOKS: {'priority'}, ours.OPTIM_WRAPPERS: {'optimizer', 'constructor', 'paramwise_cfg'},
                  ours.PARAM_SCHEDULERS: {'convert_to_iter_based'}, ours.METRICS: {'metrics'}}
+_BUILT = ('model', 'param_scheduler', 'custom_hooks', 'val_evaluator', 'test_evaluator')
 _ALWAYS = {'type', '_scope_', '_delete_'}
 _LOADER_KEYS = accepted_keys(DataLoader) | {'dataset', 'num_batch_per_epoch', 'disable_subprocess_warning'}
 # Untyped dicts whose reader is known. A default type stands for the class that MMEngine then takes.
@@ -53,9 +54,18 @@ def validate(cfg, source: str = 'the config', read: set[str] = frozenset()) -> N
                 for key in cfg if key not in RUN_KEYS and key not in read]
     for key in cfg:
         if key in RUN_KEYS:
+            mistakes += _without_type(cfg[key], key)
             mistakes += _mistakes(cfg[key], key, _REGISTRIES.get(key))
     if mistakes:
         raise ConfigError(source, list(dict.fromkeys(mistakes)))
+
+
+def _without_type(value, key: str) -> Iterator[str]:
+    """Sections that are built from a type, and have none."""
+    if key in _BUILT:
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(item, dict) and 'type' not in item:
+                yield f'{key}: {dict(item)} has no `type`, so nothing can be built from it.'
 
 
 def known_keys(value: dict, path: str) -> set[str] | None:

@@ -16,7 +16,8 @@ from hmradapter.structures import HMRDataSample
 from ..adapters.adapter_file import load_adapter
 from ..expert_weights import expert_hash, load_expert
 from ..freezing import freeze_all_but, frozen_tensors, keep_frozen_in_eval
-from ..precision import frozen_dtype
+from ..precision import check_choice
+from ..precision import frozen_dtype as running_dtype
 
 
 class AdaptedExpert(BaseModel):
@@ -42,6 +43,7 @@ class AdaptedExpert(BaseModel):
                  losses: dict | None = None, expert: str | None = None, adapter_file: str | None = None,
                  trainable: Sequence[str] | None = None, frozen_dtype: str = 'auto', data_preprocessor: dict | None = None):
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor or self.default_preprocessor))
+        check_choice(frozen_dtype)
         self.backbone = BACKBONES.build(backbone)
         self.head = HEADS.build(head)
         self.body_model = BODY_MODELS.build(body_model) if body_model else None
@@ -83,7 +85,7 @@ class AdaptedExpert(BaseModel):
         if self.trainable is None or not self.backbone_is_frozen:
             return
         weight = next(self.backbone.parameters())
-        self.backbone.to(frozen_dtype(self.frozen_dtype, weight.device))
+        self.backbone.to(running_dtype(self.frozen_dtype, weight.device))
 
     def without_gradient(self) -> AbstractContextManager:
         """For running the backbone: no graph where it is frozen."""

@@ -225,7 +225,7 @@ def _compare_norms(network: Network, norms: dict[str, float]) -> list[Row]:
 def _images(arrays: dict[str, np.ndarray]) -> Tensor:
     """(B, 3, S, S) normalised."""
     if 'img' in arrays:
-        return torch.from_numpy(arrays['img'])
+        return torch.from_numpy(arrays['img']).float()  # large fixtures keep halves
     if 'img_rgb_u8' not in arrays:
         raise ValueError('the fixture holds neither img nor img_rgb_u8: there is nothing to run the network on.')
     mean, std = (255 * torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
