@@ -42,7 +42,8 @@ def compare(files: dict[str, ScoredFile], resamples: int = 10000, seed: int = 0,
 
     Args:
         files: scored files by the system's name, the reference first.
-        resamples: draws of the bootstrap; the smallest p is 2 / (resamples + 1).
+        resamples: draws of the bootstrap; the smallest p is 2 / (resamples + 1), and 2 / 2^U of U units, since no paired test
+            can be surer: each could have gone either way.
         unit: regular expression; samples whose keys match it with the same text are drawn together, as frames of a video that
             resemble each other should be. By default every sample is drawn by itself.
         common: compare the samples that all files have; otherwise different samples are an error.
@@ -127,18 +128,21 @@ def _differences(system: str, names: Sequence[str], reference: list[np.ndarray],
     for name, (a, b, valid), size in zip(names, pairs, groups, strict=True):
         if size:
             drawn = draws[:, start:start + size].mean(1)
-            found.append(_difference(name, system, a, b, valid, drawn[np.isfinite(drawn)]))
+            least = 2.0 ** (1 - len(np.unique(units[valid.any(0)])))
+            found.append(_difference(name, system, a, b, valid, drawn[np.isfinite(drawn)], least))
         start += size
     return found
 
 
-def _difference(name: str, system: str, a: np.ndarray, b: np.ndarray, valid: np.ndarray, draws: np.ndarray) -> Difference:
+def _difference(name: str, system: str, a: np.ndarray, b: np.ndarray, valid: np.ndarray, draws: np.ndarray,
+                least_p: float) -> Difference:
     means = [np.mean([values[row].mean() for values, row in zip(errors, valid, strict=True)]) for errors in (a, b)]
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(draws, (tail, 100 - tail))
     sides = min((draws <= 0).sum(), (draws >= 0).sum())
+    p = max(least_p, 2 * (sides + 1) / (len(draws) + 1))
     return Difference(name, unit_of(name), system, int(valid.sum()), float(means[0]), float(means[1]),
-                      float(means[1] - means[0]), float(low), float(high), float(min(1, 2 * (sides + 1) / (len(draws) + 1))),
+                      float(means[1] - means[0]), float(low), float(high), float(min(1, p)),
                       float((b[valid] < a[valid]).mean()))
 
 

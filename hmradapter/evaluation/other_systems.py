@@ -40,7 +40,7 @@ class Imported:
 
 
 def read_smplerx(folder: str | Path, body_model_root: str | Path) -> Imported:
-    """SMPLer-X's (and SMPLest-X's) folder of smplx/NAME.npz and meta/NAME.json, a person each.
+    """SMPLer-X's folder of smplx/NAME.npz and meta/NAME.json, a person each.
 
     Its finger poses are residual: the mean hands of the SMPL-X below `body_model_root` are added. transl is the camera's
     translation, added after the body model."""

@@ -82,6 +82,12 @@ def test_samples_of_a_unit_are_drawn_together():
         compare(files, unit='clip')
 
 
+def test_few_units_cannot_make_a_difference_certain():
+    keys = [f'video{i // 10}/{i}' for i in range(30)]
+    found, = compare(dict(a=scored(np.zeros(30), keys=keys), b=scored(np.ones(30), keys=keys)), 1000, unit='^.*/')
+    assert found.p == 2 / 2 ** 3 and found.better == 0
+
+
 def test_draws_are_seeded_and_do_not_depend_on_how_many_fit_into_memory(monkeypatch):
     sums, counts = np.random.default_rng(0).random((50, 3)), np.ones((50, 3))
     whole = bootstrap_means(sums, counts, 100, seed=4)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from hmradapter.evaluation import PROTOCOLS
-from hmradapter.evaluation.comparison import Difference, common_keys, compare
+from hmradapter.evaluation.comparison import Difference, common_keys, compare, units_of
 from hmradapter.evaluation.dump_scoring import ScoredFile, score_file
 from hmradapter.evaluation.tables import text_table
 from hmradapter.fileio import atomic_write
@@ -58,7 +58,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 1
     scores = next(iter(files.values())).scores
-    drawn = 'each by itself' if args.unit is None else f'together by {args.unit!r}'
+    drawn = 'each by itself'
+    if args.unit is not None:
+        drawn = f'in {len(set(units_of(keys, args.unit)))} units by {args.unit!r}'
     print(f'{len(keys)} {scores.subject}, drawn {drawn}, {args.resamples} resamples, seed {args.seed}; {scores.protocol.id}')
     print(text_table(*table(list(files), differences)))
     if args.csv is not None:
