@@ -238,3 +238,30 @@ def test_loading_and_damaged_files(tmp_path):
 def test_transforms_are_registered():
     for name in ('LoadImage', 'HandCrop', 'RandomHandAugmentation', 'ColorJitter', 'GuidanceNoise', 'PackHandInputs'):
         assert TRANSFORMS.get(name) is not None
+
+
+def test_draws_of_persons_have_smplerxs_distribution():
+    augment = TRANSFORMS.build(dict(type='RandomPersonAugmentation'))
+    rng = np.random.default_rng(0)
+    draws = [augment.transform(dict(rng=rng))['augmentation'] for _ in range(4000)]
+    scale, degrees, flip = (np.array([draw[name] for draw in draws]) for name in ('scale', 'degrees', 'flip'))
+    assert scale.min() == 0.75 and scale.max() == 1.25 and abs(scale.mean() - 1) < 0.01
+    assert np.abs(degrees).max() == 60 and abs((degrees != 0).mean() - 0.6) < 0.03 and abs(flip.mean() - 0.5) < 0.03
+    assert abs(degrees[degrees != 0].std() - 30 * 0.94) < 2  # normal, cut at two deviations
+    replayed = augment.transform(dict(augmentation=draws[7]))['augmentation']
+    assert replayed is draws[7]
+
+
+def test_hand_joint_noise_and_missing_hands():
+    joints = torch.cat((torch.full((2, 20, 2), 5.0), torch.ones(2, 20, 1)), dim=2)
+    noise = TRANSFORMS.build(dict(type='HandJointNoise', cells=0.5, dropout=0.25))
+    rng = np.random.default_rng(1)
+    results = [noise.transform(dict(rng=rng, hand_joints=joints.clone())) for _ in range(800)]
+    moved = torch.stack([result['hand_joints'] for result in results])
+    assert abs(float(moved[..., :2].std()) - 0.5) < 0.01 and (moved[..., 2] == 1).all()
+    assert abs(float(torch.stack([result['has_hands'] for result in results]).mean()) - 0.75) < 0.04
+    again = noise.transform(dict(hand_joints=joints.clone(), hand_joint_draw=results[3]['hand_joint_draw']))
+    torch.testing.assert_close(again['hand_joints'], results[3]['hand_joints'])
+    for wrong in (dict(cells=-1.0), dict(dropout=1.5)):
+        with pytest.raises(ValueError, match='HandJointNoise got'):
+            TRANSFORMS.build(dict(type='HandJointNoise', **wrong))
