@@ -13,7 +13,9 @@ from mmengine.structures import BaseDataElement
 from hmradapter.geometry.body_frame import BodyFrame
 from hmradapter.models.adapters import AdapterMismatchError, BodyAdapter, load_adapter, save_adapter
 from hmradapter.models.estimators import WholeBodyExpert
+from hmradapter.models.freezing import state_hash
 from hmradapter.models.heads import CrossAttention, HandMaps
+from hmradapter.models.losses import move_hands_into_boxes
 from hmradapter.structures import HMRDataSample
 from hmradapter.structures.joints import HAND20_MCP
 
@@ -319,3 +321,43 @@ def test_frozen_means_frozen_and_the_file_round_trip(tmp_path):
     assert torch.equal(model.eval()(crops())['pose'], again(crops())['pose'])
     with pytest.raises(AdapterMismatchError, match='convs.1'):
         load_adapter(expert(dict(conv='per_hand')), path)
+
+
+def test_boxes_that_are_lines_leave_finite_gradients():
+    """As an untrained expert has them."""
+    joints = (8 * torch.rand(2, 137, 2)).requires_grad_()
+    boxes = torch.tensor([[[10.0, 20, 10, 60], [0, 0, 64, 64]], [[5, 5, 5, 5], [70, 30, 90, 30]]])
+    moved, seen = move_hands_into_boxes(joints, torch.ones(2, 137), boxes, BodyFrame())
+    assert moved.isfinite().all() and seen[:, 25:45].sum() == seen[1, 45:65].sum() == 0 and seen[0, 45:65].any()
+    (moved * seen.unsqueeze(2)).sum().backward()
+    assert joints.grad.isfinite().all() and not joints.grad[:, 25:45].any()
+
+
+def test_a_step_on_every_loss_teaches_the_adapter_alone(open_body_models):
+    """Eq. 7 and 8 on a random expert whose boxes have no area: losses fall, and what is frozen stays."""
+    losses = dict(joints_img=1, joints_proj=1, joints_3d=100, part_joints_3d=100, pose=10, betas=1)
+    body_model = dict(type='SMPLXLayer', model_path=str(open_body_models / 'smplx'))
+    model = expert(dict(), trainable=['adapter'], body_model=body_model,
+                   losses={name: dict(type='MaskedL1Loss', weight=weight) for name, weight in losses.items()}).train()
+    with torch.no_grad():
+        for size in model.head.boxes.to_size.values():
+            size[-1].weight.zero_()
+            size[-1].bias.zero_()
+    frozen = state_hash(model.frozen_state())
+    sys.path.insert(0, str(ANALYSIS_TOOLS))
+    try:
+        from benchmark import make_batch
+    finally:
+        sys.path.pop(0)
+    inputs, batch = make_batch(model, 2, torch.device('cpu'))
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    totals = []
+    for _ in range(5):
+        optimizer.zero_grad()
+        terms = model(inputs, batch, mode='loss')
+        sum(terms.values()).backward()
+        assert all(p.grad.isfinite().all() for p in model.adapter.parameters())
+        optimizer.step()
+        totals.append(sum(terms.values()).item())
+    assert totals[-1] < totals[0] and state_hash(model.frozen_state()) == frozen
+    assert not terms['loss_joints_img'].requires_grad and not terms['loss_betas'].requires_grad  # frozen, hence constant

@@ -52,16 +52,20 @@ def move_hands_into_boxes(joints: Tensor, seen: Tensor, boxes: Tensor, frame: Bo
 
     joints (B, N, 2 or 3), N = 137 or 65, in cells; seen (B, N) their flags; boxes (B, 2, 4) of left and right hand, pixels of
     the encoder's crop -> both, with hand joints moved and the flags of those outside of their box off. Inputs stay as they
-    are."""
+    are. In a box without width or height nothing is seen."""
     joints, seen = joints.clone(), seen.clone()
     hand_depth, height, width = frame.hand_map_size
+    whole = boxes.new_tensor((0, 0, *frame.img_size[::-1]))
     for side, box in zip(HANDS, boxes.unbind(1), strict=True):
         part = WHOLE137_PARTS[side]
+        # an untrained expert's box can be a line: joints in its cells are infinite, and masked infinities have NaN gradients
+        is_line = (box[:, 2:] == box[:, :2]).any(dim=1, keepdim=True)
+        box = torch.where(is_line, whole, box)
         xy = frame.cells_in_box(joints[:, part, :2], box)
         depth = joints[:, part, 2:] * (hand_depth / frame.map_size[0])
         joints[:, part] = torch.cat((xy, depth), dim=2)
         inside = ((xy >= 0) & (xy < xy.new_tensor((width, height)))).all(dim=2)
-        seen[:, part] = seen[:, part] * inside
+        seen[:, part] = seen[:, part] * (inside & ~is_line)
     return joints, seen
 
 
