@@ -13,7 +13,7 @@ def test_every_group_is_timed_and_written(tmp_path):
     assert done.returncode == 0, done.stderr
     path, = tmp_path.glob('benchmark-tiny-b1-*.csv')
     rows = list(csv.DictReader(path.open()))
-    assert [row['group'] for row in rows] == ['paths'] * 6 + ['training'] * 3 + ['inference'] * 2
+    assert [row['group'] for row in rows] == ['paths'] * 6 + ['training'] * 3 + ['inference'] * 2 + ['memory'] * 2
     assert all(float(row['seconds']) > 0 and row['variant'] in done.stdout for row in rows)
     assert [row['ratio'] for row in rows if row['variant'] in ('backbone, plain attention', 'base')] == ['1.0', '1.0']
 

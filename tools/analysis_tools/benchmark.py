@@ -2,18 +2,21 @@
 
     python tools/analysis_tools/benchmark.py --size tiny                       a minute on 2 cores
     python tools/analysis_tools/benchmark.py --size huge --batch-size 1        HaMeR's size; full fine-tuning takes 12 GB
+    python tools/analysis_tools/benchmark.py --size huge-body --only memory    SMPLer-X-H: one crop in fp32 and bf16
     python tools/analysis_tools/benchmark.py CONFIG --csv out/ --only paths inference
 
-paths       backbone and head: plain float32 attention, fused, fused in bfloat16
+paths       the parts with attention (backbone, a hand's head): plain float32 attention, fused, fused in bfloat16
 training    the adapter's training step against the frozen forward alone and against fine-tuning everything: time, peak memory
 inference   base and adapter against the base
+memory      peak of building base and adapter and predicting one crop, backbone in float32 and in bfloat16
 
-Variants of one group take turns, so that a busy machine slows all of them. Weights and images are random. Where the hand
-model of the config is not on this machine, the made-up hand of the tests takes its place.
+Variants of one group take turns, so that a busy machine slows all of them. Weights and images are random. Where the body model
+of the config is not on this machine, the made-up hand of the tests or the open body takes its place.
 """
 import argparse
 import copy
 import csv
+import gc
 import os
 import statistics
 import sys
@@ -28,21 +31,27 @@ from mmengine.config import DictAction
 from mmengine.structures import BaseDataElement
 from torch import nn
 
+from hmradapter.body_models.open_model.build import build_open_body_models
 from hmradapter.engine.config import load_config
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
+from hmradapter.models.estimators import WholeBodyExpert
 from hmradapter.models.precision import frozen_dtype
 from hmradapter.registry import MODELS
 from hmradapter.structures import HMRDataSample
+from hmradapter.structures.joints import POSE53_PARTS
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = dict(tiny='configs/open/hand_adapter_open.py', huge='configs/hand_adapter_arctic.py')
+CONFIGS = dict(tiny='configs/open/hand_adapter_open.py', huge='configs/hand_adapter_arctic.py',
+               **{'huge-body': 'configs/body_adapter_arctic.py'})
 MADE_UP_HAND = 'tests/data/parity/hamer/mano_synth.npz'
-GROUPS = ('paths', 'training', 'inference')
+OPEN_BODIES = 'data/body_models/open'
+GROUPS = ('paths', 'training', 'inference', 'memory')
 MIB = 1 << 20
 
 
 class Row(NamedTuple):
-    """One variant: median seconds of a batch, against its group's reference, and peak memory where it was asked for."""
+    """One variant: median seconds of a batch, against its group's reference, and peak memory where it was asked for. The group
+    memory has batches of one crop."""
     group: str
     variant: str
     dtype: str
@@ -54,8 +63,8 @@ class Row(NamedTuple):
 def parse_args(argv=None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', nargs='?', help='config of a HandExpert with an adapter (default: that of --size)')
-    parser.add_argument('--size', choices=CONFIGS, default='tiny', help='the open tiny expert or HaMeR at full size')
+    parser.add_argument('config', nargs='?', help='config of an expert with an adapter (default: that of --size)')
+    parser.add_argument('--size', choices=CONFIGS, default='tiny', help='the open tiny hand, HaMeR or SMPLer-X-H')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='changes of the config, key=value')
     parser.add_argument('--batch-size', type=int, default=4, help='crops of a batch (default 4)')
     parser.add_argument('--repeats', type=int, default=7, help='rounds; the median of them is printed (default 7)')
@@ -80,29 +89,48 @@ def build(model_cfg: dict, device: torch.device, **changes) -> nn.Module:
 
 def make_batch(model: nn.Module, batch_size: int, device: torch.device) -> tuple[torch.Tensor, HMRDataSample]:
     """Random crops with labels and guidance for every loss."""
-    side = model.backbone.img_size[0]
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(batch_size, *shape, generator=generator)
 
-    pose, ones = axis_angle_to_rotmat(0.3 * normal(16, 3)), torch.ones(batch_size)
+    if isinstance(model, WholeBodyExpert):
+        size, groups = model.head.frame.crop_size, person_labels(normal)
+    else:
+        size, groups = (model.backbone.img_size[0],) * 2, hand_labels(normal)
+    batch = HMRDataSample(**{name: BaseDataElement(**fields) for name, fields in groups.items()})
+    return normal(3, *size).to(device), batch.map(lambda value: value.to(device))
+
+
+def hand_labels(normal: Callable[..., torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    """Labels and guidance of hands."""
+    pose, ones = axis_angle_to_rotmat(0.3 * normal(16, 3)), torch.ones_like(normal())
     gt = dict(global_orient=pose[:, :1], hand_pose=pose[:, 1:], betas=normal(10), keypoints_2d=normal(21, 3).abs(),
               keypoints_3d=normal(21, 4).abs(), has_global_orient=ones, has_hand_pose=ones, has_betas=ones)
-    guidance = dict(body_pose=axis_angle_to_rotmat(0.3 * normal(22, 3)), has_body_pose=ones)
-    batch = HMRDataSample(gt=BaseDataElement(**gt), guidance=BaseDataElement(**guidance))
-    return normal(3, side, side).to(device), batch.map(lambda value: value.to(device))
+    return dict(gt=gt, guidance=dict(body_pose=axis_angle_to_rotmat(0.3 * normal(22, 3)), has_body_pose=ones))
+
+
+def person_labels(normal: Callable[..., torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    """Labels and guidance of persons."""
+    pose = axis_angle_to_rotmat(0.3 * normal(53, 3))
+    gt = dict({name: pose[:, part] for name, part in POSE53_PARTS.items()}, betas=normal(10), expression=normal(10),
+              keypoints_3d=normal(137, 4).abs(), heatmap_joints=4 * normal(137, 4).abs(), boxes=4 * normal(3, 4).abs())
+    flags = dict(pose_valid=(53,), has_betas=(), has_expression=(), has_boxes=(3,))
+    gt.update({name: torch.ones_like(normal(*shape)) for name, shape in flags.items()})
+    return dict(gt=gt, guidance=dict(hand_joints=4 * normal(2, 20, 3).abs(), has_hands=torch.ones_like(normal(2))))
 
 
 def measure_paths(model_cfg: dict, args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
-    """Backbone and head, each on its own, in three ways."""
+    """Backbone and head, each on its own, in three ways; SMPLer-X's head has no attention."""
     model = build(model_cfg, device, adapter=None, trainable=None, body_model=None, losses=None).eval()
     images, _ = make_batch(model, args.batch_size, device)
     height, width = model.backbone.img_size
     images = images[..., :height, :width].contiguous()
-    with torch.inference_mode():
-        features = model.backbone(images)
-    for name, part, given in (('backbone', model.backbone, images), ('head', model.head, features)):
+    parts = [('backbone', model.backbone, images)]
+    if not isinstance(model, WholeBodyExpert):
+        with torch.inference_mode():
+            parts.append(('head', model.head, model.backbone(images)))
+    for name, part, given in parts:
         half, half_given = copy.deepcopy(part).to(torch.bfloat16), given.to(torch.bfloat16)
         variants = {f'{name}, plain attention': lambda part=part, given=given: run(part, given, fused=False),
                     f'{name}, fused attention': lambda part=part, given=given: run(part, given),
@@ -142,8 +170,10 @@ def measure_adapter_step(model_cfg: dict, args: argparse.Namespace, device: torc
 
 def frozen_forward(model: nn.Module, inputs: torch.Tensor) -> None:
     """The frozen expert's own work in a training step, with its precision."""
+    adapter, model.adapter = model.adapter, None
     with torch.no_grad():
-        model.decode(model.head(model.extract(inputs)))
+        model.regress(inputs, None)
+    model.adapter = adapter
 
 
 def training_step(model: nn.Module, inputs: torch.Tensor, batch: HMRDataSample) -> Callable[[], None]:
@@ -171,6 +201,27 @@ def measure_inference(model_cfg: dict, args: argparse.Namespace, device: torch.d
     precision = str(frozen_dtype(model.frozen_dtype, device)).removeprefix('torch.')
     yield from compare('inference', {'base': lambda: predict(False), 'base and adapter': lambda: predict(True)}, args.repeats,
                        device, (precision, precision))
+
+
+def measure_memory(model_cfg: dict, args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
+    """One crop from nothing, in both precisions of the backbone. Each model is gone before the next one is built."""
+    first = None
+    for choice in ('fp32', 'bf16'):
+        seconds = []
+
+        def predict(choice=choice, seconds=seconds) -> None:
+            model = build(model_cfg, device, trainable=['adapter'], losses=None, frozen_dtype=choice).eval()
+            inputs, batch = make_batch(model, 1, device)
+            with torch.inference_mode():
+                seconds.append(timed(lambda: model(inputs, batch), device))
+
+        peak = peak_memory(predict, device)
+        if not seconds:  # nobody tells the peak here
+            predict()
+        gc.collect()
+        first = first or seconds[0]
+        precision = str(frozen_dtype(choice, device)).removeprefix('torch.')
+        yield Row('memory', 'one crop, from building to mesh', precision, seconds[0], seconds[0] / first, peak)
 
 
 # ---- how it is measured ----------------------------------------------------------------------------------------------------
@@ -219,9 +270,15 @@ HEADER = f'{"group":10} {"variant":38} {"dtype":9} {"ms/batch":>10} {"ms/crop":>
 
 def line(row: Row, batch_size: int) -> str:
     """A row of the table."""
+    batch_size = crops_of(row, batch_size)
     peak = '' if row.peak_mib is None else f'{row.peak_mib:9.0f}'
     return (f'{row.group:10} {row.variant:38} {row.dtype:9} {1e3 * row.seconds:10.1f} '
             f'{1e3 * row.seconds / batch_size:9.1f} {row.ratio:7.3f} {peak:>9}')
+
+
+def crops_of(row: Row, batch_size: int) -> int:
+    """Crops of a row's batch."""
+    return 1 if row.group == 'memory' else batch_size
 
 
 def write_csv(rows: list[Row], args: argparse.Namespace, device: torch.device) -> Path:
@@ -233,18 +290,21 @@ def write_csv(rows: list[Row], args: argparse.Namespace, device: torch.device) -
     with open(path, 'w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow([*Row._fields, 'batch_size', 'repeats', 'machine'])
-        writer.writerows([*row, args.batch_size, args.repeats, machine] for row in rows)
+        writer.writerows([*row, crops_of(row, args.batch_size), args.repeats, machine] for row in rows)
     return path
 
 
 def model_config(args: argparse.Namespace) -> dict:
-    """The config's model, with a hand model that exists."""
+    """The config's model, with a body model that exists."""
     model_cfg = load_config(args.config or ROOT / CONFIGS[args.size], args.cfg_options).model.to_dict()
     if not model_cfg.get('adapter'):
         raise ValueError(f'{args.config} has no adapter; give the config of an expert with one.')
-    if not Path(model_cfg['body_model']['model_path']).exists():
-        print(f'{model_cfg["body_model"]["model_path"]} is not here: {MADE_UP_HAND} stands in.')
-        model_cfg['body_model'] = dict(type='MANOLayer', model_path=str(ROOT / MADE_UP_HAND))
+    body_model = model_cfg['body_model']
+    if not Path(body_model['model_path']).exists():
+        is_hand = body_model['type'] == 'MANOLayer'
+        stand_in = ROOT / MADE_UP_HAND if is_hand else build_open_body_models(ROOT / OPEN_BODIES) / 'smplx'
+        print(f'{body_model["model_path"]} is not here: {stand_in.relative_to(ROOT)} stands in.')
+        model_cfg['body_model'] = dict(type=body_model['type'], model_path=str(stand_in))
     return model_cfg
 
 
@@ -263,7 +323,7 @@ def main(argv=None) -> int:
     print(f'{args.config or CONFIGS[args.size]}: batch {args.batch_size}, {args.repeats} rounds, {device}, '
           f'{torch.get_num_threads()} CPU threads, torch {torch.__version__}\n{HEADER}', flush=True)
     rows: list[Row] = []
-    for group, measure in zip(GROUPS, (measure_paths, measure_training, measure_inference), strict=True):
+    for group, measure in zip(GROUPS, (measure_paths, measure_training, measure_inference, measure_memory), strict=True):
         if group in args.only:
             for row in measure(model_cfg, args, device):
                 rows.append(row)
