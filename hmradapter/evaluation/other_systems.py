@@ -116,7 +116,7 @@ def read_server_json(path: str | Path, is_right: np.ndarray, order: str = 'freih
     spread = np.abs(wrists - wrists.mean(1, keepdims=True)).max()
     if spread > TIP_TOLERANCE:
         raise ValueError(f'{path}: joints and vertices disagree about where the wrist is by {spread:.4f} m: the joints of the '
-                         f"fingertips are no vertices of this model, or are in another order than {order!r}.")
+                         f'fingertips are no vertices of this model, or are in another order than {order!r}.')
     arrays = dict(pred_vertices=vertices, pred_keypoints_3d=joints + wrists.mean(1, keepdims=True))
     return Imported(HANDS, unmirrored(arrays, is_right))
 
