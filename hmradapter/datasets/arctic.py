@@ -98,7 +98,8 @@ class ArcticDataset(ArcticSource, HandDataset):
 
 @DATASETS.register_module()
 class ArcticPersonDataset(ArcticSource, PersonDataset):
-    """Persons of ARCTIC. There are no betas and no expressions to learn: a body is the subject's template, posed.
+    """Persons of ARCTIC. There are no betas and no expressions to learn: a body is the subject's template, posed
+    (rendered whole bodies have both, see docs/open_world.md).
 
     Args:
         truth: 'template', meshes of the subject's own shape, or 'neutral', of the stored pose without a shape (the pseudo
@@ -231,6 +232,11 @@ class ArcticConverter:
         valid = (finite & near)[rows]
         set_body(part.records, {name: params[name][rows] for name in params if 'hand' not in name},
                  root.expand(len(rows), 3), points[rows], valid, view)
+        if 'betas_neutral' in params:  # rendered people are the neutral model's, too
+            records, betas = part.records, params['betas_neutral'][rows]
+            records['betas'][:, :betas.shape[1]], records['num_betas'] = torch.where(valid[:, None], betas, 0.0), betas.shape[1]
+            records['gender'] = GENDERS.index('neutral')
+            set_flag(records, 'has_betas', valid.numpy())
         if self.truth is not None:
             meshes = self.bodies.pose_mesh(subject, params, self.truth)
             part.vertices = set_meshes(part.records, valid.numpy(), meshes, rows, view)

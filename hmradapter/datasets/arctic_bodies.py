@@ -94,6 +94,7 @@ def _posed(layer: SMPLXLayer, params: dict[str, Tensor]) -> Iterator[BodyModelOu
     """Bodies posed a chunk at a time."""
     for start in range(0, len(params['transl']), CHUNK):
         piece = {name: value[start:start + CHUNK] for name, value in params.items()}
-        transl = piece.pop('transl')
+        transl, expression = piece.pop('transl'), piece.pop('expression', None)
+        piece.pop('betas_neutral', None)  # the template says the shape
         rotations = {name: axis_angle_to_rotmat(value.unflatten(-1, (-1, 3))) for name, value in piece.items()}
-        yield layer(**rotations, transl=transl)
+        yield layer(**rotations, expression=expression, transl=transl)

@@ -20,6 +20,7 @@ MAX_METRES = 3.0  # of a template from its origin: millimetres are seen at once
 MANO_SHAPES = dict(rot=(3,), pose=(45,), trans=(3,))
 SMPLX_SHAPES = dict(transl=(3,), global_orient=(3,), body_pose=(63,), jaw_pose=(3,), leye_pose=(3,), reye_pose=(3,),
                     left_hand_pose=(45,), right_hand_pose=(45,))
+RENDERED_SHAPES = dict(expression=(10,), betas_neutral=(10,))  # in rendered whole bodies only, not part of the release
 
 
 class ArcticFiles:
@@ -109,12 +110,14 @@ class ArcticFiles:
         return hands
 
     def body(self, sequence: str, count: int) -> dict[str, np.ndarray]:
-        """Arrays of SMPLX_SHAPES with T = count in front, world frame, hands absolute, float64."""
+        """Arrays of SMPLX_SHAPES, and of RENDERED_SHAPES where the file has them, with T = count in front; world frame, hands
+        absolute, float64."""
         path = self.smplx_path(sequence)
         content = load_object_npy(path)
         if not isinstance(content, dict):
             raise DamagedFileError(path, 'an ARCTIC .smplx.npy', 'it holds no dict')
-        body = _arrays(path, content, SMPLX_SHAPES)
+        more = {name: shape for name, shape in RENDERED_SHAPES.items() if name in content}
+        body = _arrays(path, content, SMPLX_SHAPES | more)
         if len(body['transl']) != count:
             raise DamagedFileError(path, 'an ARCTIC .smplx.npy', f'it has {len(body["transl"])} frames, the hands {count}')
         return body

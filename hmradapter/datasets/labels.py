@@ -68,7 +68,7 @@ def set_body(records: np.ndarray, params: dict[str, Tensor], root: Tensor, point
 
     Args:
         params: global_orient, transl, jaw_pose, leye_pose, reye_pose (N, 3) and body_pose (N, 63), axis-angle, metres; jaw and
-            eyes may be missing (SMPL).
+            eyes may be missing (SMPL); expression (N, 10) where it is known.
         valid: (N,); root: (N, 3) rest pelvis; points: (N, J, 3) the first J of SMPLX144 in the source's frame.
 
     Returns:
@@ -83,6 +83,8 @@ def set_body(records: np.ndarray, params: dict[str, Tensor], root: Tensor, point
                   body_pose=params['body_pose'].unflatten(-1, (21, 3)))
     if 'jaw_pose' in params:
         values['jaw_pose'], values['eye_pose'] = params['jaw_pose'], torch.stack((params['leye_pose'], params['reye_pose']), 1)
+    if 'expression' in params:
+        values['expression'] = params['expression']
     for name, value in values.items():
         records[name] = torch.where(valid.view(-1, *[1] * (value.ndim - 1)), value, 0.0).numpy()
         set_flag(records, BODY_FLAGS.get(name, f'has_{name}'), valid.numpy())

@@ -52,7 +52,7 @@ def visibility_path(root: Path, sequence: str) -> Path:
 
 def write_raw(root: Path, sequence: str, person: Person, motion: WorldMotion, ioi_offset: int,
               hands: dict[str, MANOLayer], betas_neutral: np.ndarray | None = None) -> None:
-    """The four .npy files of a sequence. Ours, not ARCTIC's: `expression` (T, 10) and `betas_neutral` (10,) in .smplx.npy,
+    """The four .npy files of a sequence. Ours, not ARCTIC's: `expression` (T, 10) and `betas_neutral` (T, 10) in .smplx.npy,
     where given."""
     motion = _with_edges(motion, ioi_offset)
     contents = {'mano': {side: mano_parameters(person, motion, side, hands[side]) for side in ('right', 'left')},
@@ -72,7 +72,7 @@ def smplx_parameters(motion: WorldMotion, betas_neutral: np.ndarray | None = Non
     if motion.expression is not None:
         out['expression'] = motion.expression.astype(np.float32)
     if betas_neutral is not None:
-        out['betas_neutral'] = betas_neutral.astype(np.float32)
+        out['betas_neutral'] = np.tile(betas_neutral.astype(np.float32), (len(pose), 1))
     return dict(transl=motion.transl.astype(np.float32), **out)
 
 

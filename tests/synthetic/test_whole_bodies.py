@@ -9,8 +9,10 @@ import torch
 from hmradapter.body_models import SMPLXLayer
 from hmradapter.body_models.open_model.skeleton import JOINT_NAMES
 from hmradapter.body_models.smplx_layer import POSE_PARTS
+from hmradapter.datasets import ArcticPersonDataset
 from hmradapter.fileio import load_object_npy
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
+from hmradapter.structures.joints import POSE53_PARTS, WHOLE137_FROM_SMPLX144
 from hmradapter.synthetic.body_motion import continuous_motion, separate_poses, with_legs
 from hmradapter.synthetic.body_pose import BodyPose
 from hmradapter.synthetic.clearance import arm_depth, trunk_and_legs
@@ -127,12 +129,34 @@ def test_arctics_layout_says_shape_and_face_too(bodies, open_body_models):
     assert recipe.split_sequences()['train'] == ['s01/none_pose_01']
     assert not (out / 'meta' / 'object_vtemplates').exists()
     content = load_object_npy(out / 'raw_seqs' / 's01' / 'none_pose_01.smplx.npy')
-    assert content['expression'].shape == (22, 10) and content['betas_neutral'].shape == (10,)
+    assert content['expression'].shape == (22, 10) and content['betas_neutral'].shape == (22, 10)
     template = np.array([line.split()[1:] for line in (out / 'meta/subject_vtemplates/s01.obj').read_text().splitlines()
                          if line.startswith('v ')], np.float32)
-    neutral = SMPLXLayer(open_body_models)(betas=torch.from_numpy(content['betas_neutral'])[None])
+    neutral = SMPLXLayer(open_body_models)(betas=torch.from_numpy(content['betas_neutral'])[:1])
     np.testing.assert_allclose(neutral.vertices[0], template, atol=1e-5)
     assert np.abs(content['jaw_pose']).max() > 0 and np.abs(content['expression']).max() > 0
+
+
+def test_the_dataset_reads_shape_and_face(bodies, open_body_models):
+    """The neutral model posed by the labels has the labelled joints to 0.1 mm; landmarks of the face are each gender's own."""
+    _, out = bodies
+    dataset = ArcticPersonDataset(str(out), str(open_body_models), split='train', views=(3,), stride=1)
+    info = dataset.get_data_info(0)
+    assert info['has_betas'] == info['has_expression'] == 1 and info['pose_valid'].all()
+    pose = info['pose'][None].float()
+    posed = {name: pose[:, part] for name, part in POSE53_PARTS.items()}
+    content = load_object_npy(out / 'raw_seqs' / 's01' / 'none_pose_01.smplx.npy')
+    body = SMPLXLayer(open_body_models, face_contour=False)(
+        **posed, betas=info['betas'][None], expression=info['expression'][None], transl=info['transl'][None])
+    known = info['keypoints_3d'][:, 3] > 0
+    of_model = np.array(WHOLE137_FROM_SMPLX144)[known.numpy()]
+    away = (body.joints[0, of_model] - info['keypoints_3d'][known, :3]).norm(dim=-1)
+    assert known.sum() > 100
+    exact = (of_model < 76) & ~np.isin(of_model, (56, 57))  # pupils: the expert's pose has no eyes
+    assert away[exact].max() < 1e-4 and away.max() < 0.008
+    offset = json.loads((out / 'meta' / 'misc.json').read_text())['s01']['ioi_offset']
+    np.testing.assert_array_equal(info['expression'], content['expression'][10 - offset])
+    assert info['expression'].abs().max() > 0.01
 
 
 def test_whole_people_are_in_the_frame(bodies, open_body_models):
