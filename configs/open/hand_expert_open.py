@@ -8,7 +8,7 @@ _base_ = ['../_base_/default_runtime.py']
 
 data_root = 'data/open/arctic_source'
 body_model_root = 'data/body_models/open'
-iterations = 4_000
+iterations = 8_000
 crop = dict(type='HandCrop', image_size=128, rescale_factor=1.3)  # HaMeR's 2 leaves a hand few of the 48 patches
 
 right_hand = dict(type='MANOLayer', model_path=f'{body_model_root}/mano', side='right')
