@@ -38,4 +38,5 @@ optim_wrapper = dict(constructor='TrainableParamsConstructor', optimizer=dict(lr
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup),
     dict(type='CosineAnnealingLR', eta_min=5e-6, by_epoch=False, begin=warmup, end=iterations)]
-custom_hooks = [dict(type='ThroughputHook'), dict(type='FrozenParamsHook'), dict(type='AdapterCheckpointHook')]
+custom_hooks = [dict(type='ThroughputHook'), dict(type='FrozenParamsHook'), dict(type='AdapterCheckpointHook'),
+                dict(type='PredictionVisualizationHook', interval=400)]

@@ -66,4 +66,4 @@ optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4, 
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=300),
     dict(type='CosineAnnealingLR', eta_min=5e-6, by_epoch=False, begin=300, end=iterations)]
-custom_hooks = [dict(type='ThroughputHook')]
+custom_hooks = [dict(type='ThroughputHook'), dict(type='PredictionVisualizationHook', interval=1000)]

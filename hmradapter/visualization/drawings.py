@@ -4,11 +4,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from hmradapter.structures.joints import HAND21_PARENTS
+from hmradapter.structures.joints import HAND21_PARENTS, WHOLE137_PARTS
 
 # thumb, index, middle, ring, pinky (RGB)
 FINGER_COLORS = ((230, 80, 60), (240, 180, 40), (80, 180, 80), (60, 130, 230), (160, 90, 200))
 WRIST_COLOR = (240, 240, 240)
+PART_COLORS = dict(body=(245, 245, 245), left_hand=(60, 160, 250), right_hand=(250, 140, 40), face=(170, 170, 170))  # RGB
 MARGIN = 4
 
 
@@ -28,6 +29,17 @@ def draw_joints(image: np.ndarray, keypoints_px: np.ndarray, visible: np.ndarray
     for joint, point in enumerate(points):
         if point:
             cv2.circle(result, point, 16 * (thickness + 1), _bgr(joint), -1, cv2.LINE_AA, shift=4)
+    return result
+
+
+def draw_person_joints(image: np.ndarray, keypoints_px: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """A copy with a person's 137 joints (137, 2) px as dots, one colour a part, those that are `visible` (137,)."""
+    result = image.copy()
+    radius = max(1, max(image.shape[:2]) // 300)
+    near = (np.asarray(visible) > 0) & (np.abs(keypoints_px) < 1e4).all(1)  # false for NaN
+    for name, part in WHOLE137_PARTS.items():
+        for x, y in keypoints_px[part][near[part]]:
+            cv2.circle(result, (round(float(x)), round(float(y))), radius, PART_COLORS[name][::-1], -1, cv2.LINE_AA)
     return result
 
 

@@ -99,7 +99,7 @@ def test_pictures_show_the_first_crops_every_so_often():
     hook.before_train(runner)
     for runner.iter in range(5):
         hook.after_train_iter(runner, runner.iter, dict(inputs=torch.zeros(6, 3, 8, 8), data_samples=batch))
-    assert [(name, len(crops), [s.key for s in samples], step) for name, crops, samples, _, step in drawn] == [
+    assert [(name, len(crops), [s.key for s in samples], step) for name, crops, samples, _, step, _ in drawn] == [
         ('predictions', 3, ['0', '1', '2'], 2), ('predictions', 3, ['0', '1', '2'], 4)]
     assert runner.model.mode == (False, False) and runner.model.training
     with pytest.raises(ValueError, match="visualizer.type is 'object'"):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.structures import BaseDataElement
 
+from hmradapter.geometry.body_frame import BodyFrame
 from hmradapter.registry import VISUALIZERS
 from hmradapter.structures import HMRDataSample
 
@@ -41,6 +42,21 @@ def test_left_crops_are_shown_unmirrored(visualizer):
     crop[0, :, :8] = 255  # red, left edge of the mirrored crop
     sheet = visualizer.draw_batch([crop], [sample('left', 0.)], FACES)
     assert sheet[50, 60, 0] > 200 and sheet[50, 3, 0] < 50
+
+
+def test_persons_are_drawn_through_the_camera_of_their_crop(visualizer):
+    frame = BodyFrame(img_size=(128, 96), map_size=(8, 8, 6), focal=(2500.0, 2500.0), princpt=(48.0, 64.0))
+    joints = torch.zeros(137, 4)
+    joints[0] = torch.tensor([1.5, 4.0, 4.0, 1.0])  # cells of 16 px: 24 of 96 px from the left, half-way down
+    person = HMRDataSample(metainfo=dict(key='k', sample_idx=0), gt=BaseDataElement(heatmap_joints=joints),
+                           pred=BaseDataElement(vertices=torch.from_numpy(CORNERS), cam_t=torch.tensor([0.4, 0., 50.])))
+    crops = torch.full((1, 3, 128, 96), 50, dtype=torch.uint8)
+    sheet = visualizer.draw_batch(crops, [person], FACES, frame)
+    labels, drawn = (np.abs(sheet[22:86, x:x + 64].astype(int) - 50) > 20 for x in (68, 136))
+    inside = np.s_[:, 8:56]                             # 48 of 64 columns, the rest is paper
+    across = [np.flatnonzero(cell[inside].any((0, 2))).mean() for cell in (labels, drawn)]
+    assert across[0] == pytest.approx(12, abs=1)        # half of 24
+    assert across[1] == pytest.approx(24 + 10, abs=1)   # 0.4 m at 50 m with f = 2500 px: 20 px, half of it here
 
 
 def test_sheets_reach_the_backends(tmp_path):

@@ -21,20 +21,19 @@ from mmengine.config import DictAction
 from torch import Tensor
 
 from hmradapter.datasets.images import read_image
+from hmradapter.datasets.transforms import HeatmapTargets
 from hmradapter.engine.config import load_config
 from hmradapter.geometry.body_frame import BodyFrame
 from hmradapter.geometry.cameras import crop_units_to_pixels, project
 from hmradapter.geometry.kinematics import chain_product
 from hmradapter.registry import DATASETS
-from hmradapter.structures.joints import ARM_CHAIN, WHOLE137_PARTS
-from hmradapter.visualization.drawings import contact_sheet, draw_box, draw_joints
+from hmradapter.structures.joints import ARM_CHAIN
+from hmradapter.visualization.drawings import PART_COLORS, contact_sheet, draw_box, draw_joints, draw_person_joints
 
-SIDE_COLORS = dict(left=(60, 160, 250), right=(250, 140, 40))  # RGB
-PART_COLORS = dict(body=(245, 245, 245), left_hand=SIDE_COLORS['left'], right_hand=SIDE_COLORS['right'], face=(170, 170, 170))
+SIDE_COLORS = dict(left=PART_COLORS['left_hand'], right=PART_COLORS['right_hand'])
 MESH_COLOR = (120, 220, 160)
 AXIS_METRES = 0.06
 CELL = 360
-FRAME = BodyFrame()
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -67,7 +66,7 @@ def main(argv=None) -> None:
             rows.append([draw_original(info), draw_input(dataset.pipeline(dict(info)))])
             print(f'{index:8d}  {info["key"]}  guidance {int(info["has_body_pose"])}')
         else:
-            rows.append([draw_person(info), draw_person_input(dataset.pipeline(dict(info)))])
+            rows.append([draw_person(info), draw_person_input(dataset.pipeline(dict(info)), frame_of(dataset))])
             print(f'{index:8d}  {info["key"]}  joints {int((info["keypoints_2d"][:, 2] > 0).sum())}')
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(args.out, contact_sheet(rows, CELL, ('on disk', 'to the network'))):
@@ -106,11 +105,16 @@ def draw_person(info: dict) -> np.ndarray:
     return _with_parts(image, info['keypoints_2d'], info['part_boxes'], info['has_part_boxes'])
 
 
-def draw_person_input(packed: dict) -> np.ndarray:
+def frame_of(dataset) -> BodyFrame:
+    """The units in which the pipeline gives a person's joints."""
+    return next((step.frame for step in dataset.pipeline.transforms if isinstance(step, HeatmapTargets)), BodyFrame())
+
+
+def draw_person_input(packed: dict, frame: BodyFrame) -> np.ndarray:
     """What the network gets and is taught, (H, W, 3) BGR."""
     gt = packed['data_samples'].gt
     image = packed['inputs'].clamp(0, 255).byte().permute(1, 2, 0).numpy()[:, :, ::-1].copy()
-    cell = torch.tensor(FRAME.cell) * image.shape[1] / FRAME.img_size[1]
+    cell = torch.tensor(frame.cell) * image.shape[1] / frame.img_size[1]
     joints = torch.cat((gt.heatmap_joints[:, :2] * cell, gt.heatmap_joints[:, 3:]), dim=1)
     center, size = gt.boxes[:, :2] * cell, gt.boxes[:, 2:] * cell
     return _with_parts(image, joints, torch.cat((center - size / 2, center + size / 2), dim=1), gt.has_boxes)
@@ -121,12 +125,7 @@ def _with_parts(image: np.ndarray, joints: Tensor, boxes: Tensor, has_boxes: Ten
     for (name, color), box, there in zip(list(PART_COLORS.items())[1:], boxes, has_boxes, strict=True):
         if there:
             image = draw_box(image, box.numpy(), color, name.removesuffix('_hand'))
-    radius = max(1, max(image.shape[:2]) // 300)
-    for name, part in WHOLE137_PARTS.items():
-        for x, y, seen in joints[part].tolist():
-            if seen > 0 and max(abs(x), abs(y)) < 1e4:
-                cv2.circle(image, (round(x), round(y)), radius, PART_COLORS[name][::-1], -1, cv2.LINE_AA)
-    return image
+    return draw_person_joints(image, joints[:, :2].numpy(), joints[:, 2].numpy())
 
 
 def _with_hand(image: np.ndarray, keypoints_2d: Tensor, keypoints_3d: Tensor, orient: Tensor,

@@ -34,4 +34,5 @@ class PredictionVisualizationHook(Hook):
         with torch.no_grad():
             predicted = model.test_step(dict(inputs=crops, data_samples=samples))
         model.train()
-        runner.visualizer.add_batch('predictions', crops, predicted, model.body_model.faces, runner.iter + 1)
+        frame = getattr(getattr(model, 'head', None), 'frame', None)  # whole-body experts have one
+        runner.visualizer.add_batch('predictions', crops, predicted, model.body_model.faces, runner.iter + 1, frame)
