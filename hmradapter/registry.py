@@ -1,7 +1,8 @@
 """Every registry of the package: children of MMEngine's, scope `hmradapter`.
 
 A config says `type='HandExpert'`; the registry imports its `locations` on first use, so a user's script needs no imports.
-MODELS also answers to the names that say what a part is: BACKBONES, HEADS, ADAPTERS, ROI_SAMPLERS, LOSSES, BODY_MODELS.
+MODELS also answers to the names that say what a part is: BACKBONES, HEADS, ADAPTERS, ROI_SAMPLERS, LOSSES, BODY_MODELS,
+INTEGRATORS.
 """
 from mmengine import registry as root
 
@@ -31,4 +32,4 @@ VISBACKENDS = _child('VISBACKENDS', 'visualization')
 INFERENCERS = _child('INFERENCERS', 'apis')
 FUNCTIONS = _child('FUNCTIONS', 'structures')
 
-BACKBONES = HEADS = ADAPTERS = ROI_SAMPLERS = LOSSES = BODY_MODELS = MODELS
+BACKBONES = HEADS = ADAPTERS = ROI_SAMPLERS = LOSSES = BODY_MODELS = INTEGRATORS = MODELS

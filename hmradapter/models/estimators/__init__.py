@@ -1,6 +1,8 @@
-"""Whole models: experts with or without their adapter."""
+"""Whole models: experts with or without their adapter, and how a hand joins a body."""
 from .adapted_expert import AdaptedExpert
 from .hand_expert import HandExpert
+from .integrators import BodyWrist, ElbowTwist, IntegratedBody, PosedBody, PosedHands, WristCopy
 from .whole_body_expert import WholeBodyExpert
 
-__all__ = ['AdaptedExpert', 'HandExpert', 'WholeBodyExpert']
+__all__ = ['AdaptedExpert', 'BodyWrist', 'ElbowTwist', 'HandExpert', 'IntegratedBody', 'PosedBody', 'PosedHands',
+           'WholeBodyExpert', 'WristCopy']
