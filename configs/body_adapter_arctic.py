@@ -59,4 +59,3 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(type='OptimWrapper', constructor='TrainableParamsConstructor',
                      optimizer=dict(type='AdamW', lr=1e-4, weight_decay=1e-4))  # rate: ours, the paper gives none
-custom_hooks = [dict(type='ThroughputHook'), dict(type='FrozenParamsHook'), dict(type='AdapterCheckpointHook')]  # no pictures

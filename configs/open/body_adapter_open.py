@@ -15,7 +15,7 @@ frame = dict(img_size=(128, 96), map_size=(8, 8, 6), hand_map_size=(8, 8, 8), fo
 model = dict(
     adapter=dict(type='BodyAdapter', train_joints='annotation', test_joints='predicted', depth=3, dim=128, heads=4, head_dim=32,
                  mlp_dim=256, ffn_hidden=(256,)),
-    losses=dict(expression=None, left_hand_box=None, right_hand_box=None, face_box=None),  # eq. 7 and 8; others are constant
+    losses=dict(keypoint_map=None, expression=None, left_hand_box=None, right_hand_box=None, face_box=None),  # constant
     expert='data/weights/open/whole_body_expert.safetensors',
     trainable=['adapter'],
     frozen_dtype='auto')

@@ -9,7 +9,7 @@ _base_ = ['../_base_/default_runtime.py']
 data_root = 'data/open/arctic_bodies'                # head to foot, many postures, faces
 upper_body_root = 'data/open/arctic_source'          # from the hips up, hands gesture and move as if they held something
 body_model_root = 'data/body_models/open'
-iterations = 4_000
+iterations = 2_400
 crop = dict(type='PersonCrop', size=(256, 192), ratio=1.2)
 frame = dict(img_size=(128, 96), map_size=(8, 8, 6), hand_map_size=(8, 8, 8), focal=(2500.0, 2500.0), princpt=(48.0, 64.0))
 
@@ -19,12 +19,15 @@ model = dict(
     head=dict(type='SMPLerXHead', context_dim=128, frame=frame, body_rotation=dict(dim=64), boxes=dict(dim=32),
               hand_rotation=dict(dim=64)),
     body_model=dict(type='SMPLXLayer', model_path=f'{body_model_root}/smplx'),
-    losses=dict(                                      # SMPLer-X's, with its weights
-        joints_img=dict(type='MaskedL1Loss', weight=10),       # not 1: its encoder starts from nothing
+    losses=dict(                                      # SMPLer-X's, with its weights, and the first two
+        rotations=dict(type='RotationMatrixLoss', weight=0.5, reduction='mean'),
+        keypoint_map=dict(type='KeypointMapLoss', channels=128, num_keypoints=65, width_share=1.0, weight=0.1,
+                          reduction='mean'),          # the encoder's own, instead of SMPLer-X's start from ViTPose
+        joints_img=dict(type='MaskedL1Loss', weight=1),
         joints_proj=dict(type='MaskedL1Loss', weight=1),
         joints_3d=dict(type='MaskedL1Loss', weight=100),
         part_joints_3d=dict(type='MaskedL1Loss', weight=100),
-        pose=dict(type='MaskedL1Loss', weight=10),
+        pose=dict(type='MaskedL1Loss', weight=1),
         betas=dict(type='MaskedL1Loss', weight=1),
         expression=dict(type='MaskedL1Loss', weight=1),
         left_hand_box=dict(type='BoxL1Loss', weight=1),

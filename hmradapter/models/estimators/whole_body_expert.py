@@ -30,7 +30,8 @@ class WholeBodyExpert(AdaptedExpert):
         guidance = None
         if self.adapter is not None and data_samples is not None and 'guidance' in data_samples:
             guidance = dict(data_samples.guidance.items())
-        return self.decode(self.head(*self.extract(inputs), adapter=self.adapter, guidance=guidance))
+        features, tokens = self.extract(inputs)
+        return dict(self.decode(self.head(features, tokens, adapter=self.adapter, guidance=guidance)), features=features)
 
     def extract(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, 512, 384), or what is read of it, (B, 3, 256, 192), to the feature map (B, C, 16, 12) and task tokens
@@ -98,6 +99,7 @@ class WholeBodyExpert(AdaptedExpert):
         seen_from_root = torch.cat([seen[:, part] * seen[:, WHOLE137_ROOTS[name], None]
                                     for name, part in WHOLE137_PARTS.items()], dim=1)
         return dict(pose=torch.cat([rotations[name] for name in POSE53_PARTS], dim=1),
+                    global_orient=gt.global_orient, body_pose=gt.body_pose,
                     pose_valid=gt.pose_valid.unsqueeze(2), betas=gt.betas, has_betas=gt.has_betas, expression=gt.expression,
                     has_expression=gt.has_expression, has_depth=seen * seen[:, :1],
                     keypoints_3d=joints - joints[:, :1], keypoints_3d_valid=seen,

@@ -93,7 +93,9 @@ def whole_body_terms(pred: dict[str, Tensor], target: dict[str, Tensor], frame: 
 
     pred: pose (B, 53, 3), betas, expression (B, 10), keypoints_3d (B, 137, 3) m, keypoints_2d (B, 137, 2) cells, body_joints
         (B, 25, 3) cells, hand_joints (B, 2, 20, 3) cells of the hands' boxes, boxes (B, 3, 4) px, box_centers, box_sizes
-        (B, 3, 2) cells, in the order left hand, right hand, face.
+        (B, 3, 2) cells, in the order left hand, right hand, face. For rotations (not SMPLer-X's: axis-angle jumps at half a turn,
+        and a person who faces the camera is there) global_orient (B, 1, 3, 3) and body_pose (B, 21, 3, 3); for keypoint_map
+        features (B, C, H, W), the encoder's.
     target: the same names; pose_valid (B, 53, 3), has_betas, has_expression (B,); keypoints_3d relative to the pelvis,
         keypoints_3d_valid and has_depth (B, 137); part_keypoints_3d relative to their part's root, part_keypoints_3d_valid;
         heatmap_joints (B, 137, 3) cells of the body's map and heatmap_joints_seen (B, 137); box_centers, box_sizes, has_boxes
@@ -112,6 +114,16 @@ def whole_body_terms(pred: dict[str, Tensor], target: dict[str, Tensor], frame: 
         true, seen = move_hands_into_boxes(target['heatmap_joints'], target['heatmap_joints_seen'], pred['boxes'][:, :2], frame)
         return align_parts(found, true, seen), true[..., :2], seen
 
+    def rotations() -> tuple:
+        found, true = (torch.cat((where['global_orient'], where['body_pose']), dim=1) for where in (pred, target))
+        return found, true, target['pose_valid'][:, :found.shape[1]].flatten(1).amin(1)
+
+    def in_crop() -> Tensor:
+        """Heat-map joints in shares of the crop's sides around its middle, with their flag, (B, 65, 3)."""
+        joints = target['heatmap_joints'][:, :HEATMAP65, :2]
+        seen = target['heatmap_joints_seen'][:, :HEATMAP65, None]
+        return torch.cat((joints / joints.new_tensor(frame.map_size[:0:-1]) - 0.5, seen), dim=2)
+
     def heat_maps(name: str, depth_flag: Tensor) -> tuple:
         true, seen = move_hands_into_boxes(target[name], target[f'{name}_seen'], pred['boxes'][:, :2], frame)
         found = torch.cat((pred['body_joints'], pred['hand_joints'].flatten(1, 2)), dim=1)
@@ -120,6 +132,7 @@ def whole_body_terms(pred: dict[str, Tensor], target: dict[str, Tensor], frame: 
 
     return dict(
         pose=lambda: (pred['pose'], target['pose'], target['pose_valid']),
+        rotations=rotations,
         betas=lambda: (pred['betas'], target['betas'], target['has_betas']),
         expression=lambda: (pred['expression'], target['expression'], target['has_expression']),
         joints_3d=lambda: (pred['keypoints_3d'] - pred['keypoints_3d'][:, :1], target['keypoints_3d'],
@@ -128,5 +141,6 @@ def whole_body_terms(pred: dict[str, Tensor], target: dict[str, Tensor], frame: 
                                 target['part_keypoints_3d_valid']),
         left_hand_box=lambda: boxes(0), right_hand_box=lambda: boxes(1), face_box=lambda: boxes(2),
         joints_proj=projection,
+        keypoint_map=lambda: (pred['features'], in_crop(), torch.ones_like(target['heatmap_joints_seen'][:, 0])),
         joints_img=lambda: heat_maps('heatmap_joints', has_depth),
         smplx_joints_img=lambda: heat_maps('smplx_heatmap_joints', torch.ones_like(has_depth)))
