@@ -93,8 +93,8 @@ def whole_body_terms(pred: dict[str, Tensor], target: dict[str, Tensor], frame: 
 
     pred: pose (B, 53, 3), betas, expression (B, 10), keypoints_3d (B, 137, 3) m, keypoints_2d (B, 137, 2) cells, body_joints
         (B, 25, 3) cells, hand_joints (B, 2, 20, 3) cells of the hands' boxes, boxes (B, 3, 4) px, box_centers, box_sizes
-        (B, 3, 2) cells, in the order left hand, right hand, face. For rotations (not SMPLer-X's: axis-angle jumps at half a turn,
-        and a person who faces the camera is there) global_orient (B, 1, 3, 3) and body_pose (B, 21, 3, 3); for keypoint_map
+        (B, 3, 2) cells, in the order left hand, right hand, face. For rotations (not SMPLer-X's: axis-angle jumps at half a
+        turn, where a person facing the camera is) global_orient (B, 1, 3, 3), body_pose (B, 21, 3, 3); for keypoint_map
         features (B, C, H, W), the encoder's.
     target: the same names; pose_valid (B, 53, 3), has_betas, has_expression (B,); keypoints_3d relative to the pelvis,
         keypoints_3d_valid and has_depth (B, 137); part_keypoints_3d relative to their part's root, part_keypoints_3d_valid;
