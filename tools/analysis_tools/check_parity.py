@@ -3,18 +3,21 @@
     python tools/analysis_tools/check_parity.py hamer --weights small.pt --config small.json --io small_io.npz
     python tools/analysis_tools/check_parity.py hamer --data geometry.npz
     python tools/analysis_tools/check_parity.py smplerx --dir FIXTURE_DIR
+    python tools/analysis_tools/check_parity.py integration --dir FIXTURE_DIR
 
 The first runs a whole network: weights under HaMeR's names, its sizes, and inputs and outputs of every layer, any of which may
 be absent or thinned out. The second checks one of geometry.npz, crop.npz, dataset.npz and metrics.npz (with metrics.json beside
 it). The third checks every file of a directory: network, losses, geometry, crops, metrics, data sets and the body model that
-they were made with, for the sizes in its config.json. Every stored array is printed with its error and tolerance, or as an
-input, or as not checked.
+they were made with, for the sizes in its config.json. The fourth does so for hands on arms: copied wrists, twist into the
+elbow, fingers, crop rays and measures. Every stored array is printed with its error and tolerance, or as an input, or as not
+checked.
 """
 import argparse
 import sys
 
 import numpy as np
-from parity import hamer_network, smplerx
+from parity import hamer_network, integration, smplerx
+from parity.directory import check_directory
 from parity.report import print_report
 
 
@@ -30,12 +33,15 @@ def parse_args(argv=None) -> argparse.Namespace:
     hamer.add_argument('--mano', help='hand model (default: mano_synth.npz beside --io, else the one of tests/data/parity)')
     hamer.add_argument('--plain', action='store_true', help='the plain attention instead of the fused one')
     hamer.add_argument('--data', help='geometry.npz, crop.npz, dataset.npz or metrics.npz')
-    smplerx_parser = experts.add_parser('smplerx', help="SMPLer-X's network, losses, geometry, data and metrics",
-                                        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    smplerx_parser.add_argument('--dir', required=True, help='directory of fixtures')
-    smplerx_parser.add_argument('--only', nargs='+', default=(), choices=sorted(smplerx.PARTS), help='some of its parts')
+    for name, module, said in (('smplerx', smplerx, "SMPLer-X's network, losses, geometry, data and metrics"),
+                               ('integration', integration, 'hands of one expert on the arms of another')):
+        directory = experts.add_parser(name, help=said, description=__doc__,
+                                       formatter_class=argparse.RawDescriptionHelpFormatter)
+        directory.add_argument('--dir', required=True, help='directory of fixtures')
+        directory.add_argument('--only', nargs='+', default=(), choices=sorted(module.PARTS), help='some of its parts')
+        directory.set_defaults(parts=module.PARTS)
     args = parser.parse_args(argv)
-    if args.expert == 'smplerx':
+    if args.expert != 'hamer':
         return args
     network = (args.weights, args.config, args.io)
     if bool(args.data) == any(network) or (any(network) and not all(network)):
@@ -62,8 +68,8 @@ def main(argv=None) -> int:
     """Run the check and return the exit status."""
     args = parse_args(argv)
     try:
-        if args.expert == 'smplerx':
-            return 0 if smplerx.check_directory(args.dir, args.only) else 1
+        if args.expert != 'hamer':
+            return 0 if check_directory(args.parts, args.dir, args.only) else 1
         if args.data:
             module = data_module(args.data)
             with np.load(args.data) as data:

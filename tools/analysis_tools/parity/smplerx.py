@@ -1,7 +1,5 @@
 """A whole directory of SMPLer-X's fixtures, file by file."""
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,18 +7,12 @@ import torch
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 
 from . import smplerx_data, smplerx_geometry, smplerx_metrics, smplerx_network
-from .report import Row, compare, print_report
+from .directory import Part
+from .report import Row, compare
 from .toy_bodies import toy_smplx
 
 BODY_INPUTS = ('betas', 'expression', 'global_orient', '*_pose')
 BODY_ATOL = 1e-5  # metres
-
-
-class Part(NamedTuple):
-    """A file of the directory, its check, and patterns of the arrays that are inputs."""
-    file: str
-    check: Callable[[Path], list[Row]]
-    inputs: Sequence[str]
 
 
 @torch.no_grad()
@@ -51,23 +43,3 @@ PARTS = {
     'preprocess': Part('preprocess.npz', smplerx_data.check_preprocess, smplerx_data.PREPROCESS_INPUTS),
     'metrics': Part('metrics.npz', smplerx_metrics.check, smplerx_metrics.INPUTS),
     'humandata': Part('humandata/expected.npz', smplerx_data.check_humandata, smplerx_data.HUMANDATA_INPUTS)}
-
-
-def check_directory(folder: str, only: Sequence[str] = ()) -> bool:
-    """Check the named parts (all by default), print a report of each, and return whether all hold. A file that is not there
-    does not hold."""
-    folder, verdicts = Path(folder), {}
-    for name in only or PARTS:
-        part = PARTS[name]
-        print(f'== {part.file}')
-        if not (folder / part.file).exists():
-            print(f'{folder / part.file} is not there\n')
-            verdicts[name] = False
-            continue
-        with np.load(folder / part.file) as data:
-            names = data.files
-        verdicts[name] = print_report(part.check(folder), names, part.inputs)
-        print()
-    print('holds: ' + ', '.join(name for name in verdicts if verdicts[name])
-          + ''.join(f'\nDOES NOT HOLD: {name}' for name in verdicts if not verdicts[name]))
-    return all(verdicts.values())
