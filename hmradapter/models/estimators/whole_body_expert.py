@@ -3,16 +3,15 @@ B crops, V vertices. Everything is in the virtual camera of the crop (`geometry.
 import torch
 from torch import Tensor
 
+from hmradapter.geometry.handover import SIDES, fingers_from_residual, residual_from_fingers
 from hmradapter.geometry.mirror import mirror_axis_angle
-from hmradapter.geometry.rotations import axis_angle_to_rotmat, interleaved_rot6d_to_rotmat, rotmat_to_axis_angle
+from hmradapter.geometry.rotations import interleaved_rot6d_to_rotmat, rotmat_to_axis_angle
 from hmradapter.registry import MODELS
 from hmradapter.structures import HMRDataSample
 from hmradapter.structures.joints import POSE53_PARTS, WHOLE137_FROM_SMPLX144, WHOLE137_PARTS, WHOLE137_ROOTS
 
 from ..losses.whole_body import part_relative, whole_body_terms
 from .adapted_expert import AdaptedExpert
-
-SIDES = ('left', 'right')
 
 
 @MODELS.register_module()
@@ -70,7 +69,7 @@ class WholeBodyExpert(AdaptedExpert):
 
     def _hands_and_mesh(self, pred: dict[str, Tensor], left: Tensor, right: Tensor) -> dict[str, Tensor]:
         """What needs the body model: absolute fingers, mesh, joints and their projection."""
-        hands = {f'{side}_hand_pose': axis_angle_to_rotmat(residual + self._hand_mean(side))
+        hands = {f'{side}_hand_pose': fingers_from_residual(residual, self._hand_mean(side))
                  for side, residual in zip(SIDES, (left, right), strict=True)}
         names = ('global_orient', 'body_pose', 'jaw_pose', 'betas', 'expression')
         mesh = self.body_model(**{name: pred[name] for name in names}, **hands)
@@ -91,9 +90,9 @@ class WholeBodyExpert(AdaptedExpert):
 
     def targets(self, gt) -> dict[str, Tensor]:
         """Labels as `whole_body_terms` takes them. The dataset's joints count as those of SMPL-X, as in SMPLer-X."""
-        rotations = {name: rotmat_to_axis_angle(gt.get(name)) for name in POSE53_PARTS}
+        rotations = {name: rotmat_to_axis_angle(gt.get(name)) for name in ('global_orient', 'body_pose', 'jaw_pose')}
         for side in SIDES:
-            rotations[f'{side}_hand_pose'] = rotations[f'{side}_hand_pose'] - self._hand_mean(side)
+            rotations[f'{side}_hand_pose'] = residual_from_fingers(gt.get(f'{side}_hand_pose'), self._hand_mean(side))
         joints, seen = gt.keypoints_3d[..., :3], (gt.keypoints_3d[..., 3] > 0).to(gt.keypoints_3d.dtype)
         # nothing can be relative to a root that is not known
         seen_from_root = torch.cat([seen[:, part] * seen[:, WHOLE137_ROOTS[name], None]
