@@ -18,7 +18,15 @@ crop = dict(type='PersonCrop', ratio=1.2)
 model = dict(
     type='WholeBodyExpert',
     backbone=dict(type='SMPLerXViT', embed_dim=1280, depth=32, num_heads=16),
-    head=dict(type='SMPLerXHead', context_dim=1280),
+    head=dict(
+        type='SMPLerXHead', context_dim=1280,
+        body_position=dict(type='PositionNet'),       # heat maps of 25 joints
+        body_rotation=dict(type='BodyRotationHead', dim=512),
+        boxes=dict(type='BoxHead', dim=256),          # of both hands and the face
+        hand_roi=dict(type='HandRoI', upscale=4, sampler=dict(type='RoIAlign', size=16)),
+        hand_position=dict(type='PositionNet'),       # heat maps of 20 joints of each hand
+        hand_rotation=dict(type='HandRotationHead', dim=512, sampler=dict(type='BilinearJointSampler')),
+        face=dict(type='FaceHead')),
     body_model=dict(type='SMPLXLayer', model_path=f'{body_model_root}/smplx'),
     adapter=adapter,
     losses=dict(                                      # eq. 7; the paper gives no weights: SMPLer-X's

@@ -29,7 +29,7 @@ from hmradapter.structures import HMRDataSample
 
 def _part(kind: str, **widths):
     """Widths of a head's part, whatever else the config says of it."""
-    return lambda head, name: dict(dict(type=kind), **(head.get(name) or {}), **widths)
+    return lambda head, name: dict(dict(type=kind), **{**(head.get(name) or {}), **widths})
 
 
 # Widths of the twin by class: channels are few, but heads, layers and tokens stay as many.

@@ -1,4 +1,5 @@
 """A whole directory of fixtures, file by file."""
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -6,6 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .report import Row, print_report
+
+# A file that is not there, damaged, lacks an array or a field, or has one of a shape that does not fit.
+UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile)
 
 
 class Part(NamedTuple):
@@ -16,19 +20,19 @@ class Part(NamedTuple):
 
 
 def check_directory(parts: Mapping[str, Part], folder: str, only: Sequence[str] = ()) -> bool:
-    """Check the named parts (all by default), print a report of each, and return whether all hold. A file that is not there
-    does not hold; an .npz that no part reads is only reported."""
+    """Check the named parts (all by default), print a report of each, and return whether all hold. A file that is not there or
+    cannot be read does not hold, and the others are checked; an .npz that no part reads is only reported."""
     folder, verdicts = Path(folder), {}
     for name in only or parts:
         part = parts[name]
         print(f'== {part.file}')
-        if not (folder / part.file).exists():
-            print(f'{folder / part.file} is not there\n')
+        try:
+            with np.load(folder / part.file) as data:
+                names = data.files
+            verdicts[name] = print_report(part.check(folder), names, part.inputs)
+        except UNREADABLE as error:
+            print(f'{folder / part.file} cannot be checked: {type(error).__name__}: {error}')
             verdicts[name] = False
-            continue
-        with np.load(folder / part.file) as data:
-            names = data.files
-        verdicts[name] = print_report(part.check(folder), names, part.inputs)
         print()
     for path in sorted({path.name for path in folder.glob('*.npz')} - {part.file for part in parts.values()}):
         print(f'NOT CHECKED: {path} (a file that this check does not know)')

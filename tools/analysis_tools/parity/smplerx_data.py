@@ -28,7 +28,7 @@ from .toy_bodies import toy_smplx
 PREPROCESS_INPUTS = ('image_uint8', 'boxes_xywh', 'ratios', 'case*_box_ratio_scale_rot_flip', 'resize_bbox_in')
 HUMANDATA_INPUTS = ('aug_in_*', 'aug_trans', 'aug_rot')
 ATOL = 1e-5
-HUMANDATA_RATIO = 1.2 * 0.833
+TIGHTER = 0.833  # of bbox_ratio: HumanData's boxes are padded already
 HUMANDATA_CAMERA = dict(focal=(900.0, 950.0), princpt=(120.0, 90.0), rotation=(1.0, -1.0, -1.0), translation=(0.1, 0.2, 5.0))
 SMALL_PARTS_RANGE = 0.3  # metres that the depth cells of hands and face cover where SMPL-X makes the targets
 
@@ -118,10 +118,12 @@ def check_humandata(folder: Path) -> list[Row]:
     file = folder / 'humandata' / 'toy_humandata.npz'
     people = list(read_humandata(file, folder / 'humandata', means))
     made_with = config['made_with'].get('opencv', cv2.__version__)
-    targets = HeatmapTargets(frame_of(config['settings']))
+    settings = config['settings']
+    targets = HeatmapTargets(frame_of(settings))
     rows = [compare(name, len(people), arrays[name]) for name in ('test_len', 'train_len') if name in arrays]
     for i, person in enumerate(people):
-        crop = PersonCrop(tuple(config['settings']['input_img_shape']), step=1, ratio=HUMANDATA_RATIO, as_float=True)
+        crop = PersonCrop(tuple(settings['input_img_shape']), step=1, as_float=True,
+                          ratio=settings.get('bbox_ratio', 1.2) * TIGHTER)
         out = targets(crop(LoadImage()(dict(person))))
         values = person_values(person, out, means)
         for split in ('test', 'train'):

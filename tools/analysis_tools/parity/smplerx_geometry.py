@@ -96,8 +96,7 @@ def _alignment(arrays: dict[str, Tensor], frame: BodyFrame) -> Iterator[Row]:
 def _tables(arrays: dict[str, Tensor]) -> Iterator[Row]:
     for name, table in TABLES.items():
         if name in arrays:
-            expected = arrays[name].long()
-            table = torch.tensor(table)
+            expected, table = arrays[name], torch.tensor(table)
             if table.dim() == 2:  # pairs, in any order
                 table, expected = (torch.tensor(sorted(map(sorted, pairs.tolist()))) for pairs in (table, expected))
             yield compare(name, table, expected)
