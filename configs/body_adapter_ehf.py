@@ -3,14 +3,12 @@
     python tools/test.py configs/body_adapter_ehf.py --adapter work_dirs/body_adapter_arctic/adapter.safetensors
     python tools/test.py configs/body_adapter_ehf.py --adapter none    # the frozen base alone
 
-You will change: data_root and body_model_root (your downloads), expert (SMPLer-X's weights).
+You will change: data_root; body models and the expert's weights are those of body_adapter_arctic.py, or --cfg-options
+body_model_root=... expert=...
 """
 _base_ = ['./body_adapter_arctic.py']
 
 data_root = 'data/ehf'
-body_model_root = 'data/body_models'
-test_pipeline = [dict(type='LoadImage'), dict(type='PersonCrop', ratio=1.2), dict(type='HeatmapTargets'),
-                 dict(type='PackPersonInputs')]
-test_dataloader = dict(
-    dataset=dict(_delete_=True, type='EHFDataset', data_root=data_root, pipeline=test_pipeline, test_mode=True))
+test_dataloader = dict(dataset=dict(
+    _delete_=True, type='EHFDataset', data_root=data_root, pipeline=_base_.test_pipeline, test_mode=True))
 test_evaluator = dict(protocol='ehf')

@@ -8,13 +8,6 @@ You will change: data_root.
 _base_ = ['./body_adapter_open.py']
 
 data_root = 'data/open/ehf'
-body_model_root = 'data/body_models/open'
-frame = dict(img_size=(128, 96), map_size=(8, 8, 6), hand_map_size=(8, 8, 8), focal=(2500.0, 2500.0), princpt=(48.0, 64.0))
-test_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='PersonCrop', size=(256, 192), ratio=1.2),
-    dict(type='HeatmapTargets', frame=frame),
-    dict(type='PackPersonInputs')]
-test_dataloader = dict(
-    dataset=dict(_delete_=True, type='EHFDataset', data_root=data_root, pipeline=test_pipeline, test_mode=True))
+test_dataloader = dict(dataset=dict(
+    _delete_=True, type='EHFDataset', data_root=data_root, pipeline=_base_.test_pipeline, test_mode=True))
 test_evaluator = dict(protocol='ehf')
