@@ -136,7 +136,7 @@ def test_an_array_that_is_not_known_and_a_file_that_is_not_there_fail(tools, mad
     with np.load(folder / 'network.npz') as data:
         np.savez(folder / 'network.npz', **data, novelty=np.zeros(3))
     status, said = check(tools, folder, 'network', 'geometry', capsys=capsys)
-    assert status == 1 and 'NOT CHECKED: novelty' in said and 'geometry.npz is not there' in said
+    assert status == 1 and 'NOT CHECKED: novelty' in said and 'geometry.npz cannot be checked: FileNotFoundError' in said
 
 
 def test_weights_of_another_size_are_a_clear_error(tools, made_up, tmp_path, capsys):
@@ -146,7 +146,15 @@ def test_weights_of_another_size_are_a_clear_error(tools, made_up, tmp_path, cap
     config['encoder']['depth'] = 2
     (folder / 'config.json').write_text(json.dumps(config))
     status, said = check(tools, folder, 'network', capsys=capsys)
-    assert status == 2 and 'missing: backbone.blocks.1.' in said
+    assert status == 1 and 'missing: backbone.blocks.1.' in said
+
+
+def test_a_damaged_file_does_not_hold_and_the_others_are_checked(tools, made_up, tmp_path, capsys):
+    folder = tmp_path / 'fixtures'
+    shutil.copytree(made_up, folder)
+    (folder / 'geometry.npz').write_bytes(b'PK cut short')
+    status, said = check(tools, folder, 'geometry', 'network', capsys=capsys)
+    assert status == 1 and 'geometry.npz cannot be checked' in said and 'holds: network' in said
 
 
 def test_the_recorded_directory(tools, parity_file, capsys):
