@@ -13,6 +13,7 @@ from hmradapter.evaluation.errors import rotation_error_deg
 from hmradapter.evaluation.protocols import BodyProtocol
 from hmradapter.evaluation.scores import Scores, exact_mean, logged_name, visibility_quartiles
 from hmradapter.evaluation.whole_body_errors import SIDES, inside_picture, mapped_errors, pw3d_errors, whole_body_errors
+from hmradapter.geometry.cameras import intrinsic_matrix
 from hmradapter.geometry.kinematics import chain_product
 from hmradapter.structures.joints import ARM_CHAIN
 
@@ -79,7 +80,8 @@ class BodyScorer:
             if missing:
                 raise ValueError(f'{self.protocol.name} counts points whose truth projects into the image, but the sample '
                                  f'{str(sample["key"])!r} lacks {missing}.')
-            in_sight = inside_picture(sample['focal'], sample['princpt'], sample['img_size'])
+            camera = intrinsic_matrix(*(torch.from_numpy(sample[name]) for name in ('focal', 'princpt')))
+            in_sight = inside_picture(camera, sample['img_size'])
         return whole_body_errors(pred, true, self.regions, in_sight)
 
     def _smpl_errors(self, pred: np.ndarray, true: np.ndarray, key: str) -> dict:

@@ -12,16 +12,12 @@ import torch
 from torch import Tensor
 
 from hmradapter.evaluation.errors import MM_PER_M, Points, as_double, mean_of_valid, pa_mpjpe_mm, pa_pve_mm, point_distances_mm
-from hmradapter.geometry.body_frame import BodyFrame
 from hmradapter.geometry.cameras import project
 from hmradapter.geometry.procrustes import similarity_align
 from hmradapter.structures.joints import HAND21_FROM_SMPLX144
 
 PELVIS, NECK, WRISTS = 0, 12, dict(left=20, right=21)
 SIDES = ('left', 'right')
-SKELETON = 55  # joints that SMPL-X regresses; fingertips are vertices
-# Fingertips of SMPL-X's mesh (thumb, index, middle, ring, pinky), as in the `smplx` package.
-TIP_VERTICES = dict(left=(5361, 4933, 5058, 5169, 5286), right=(8079, 7669, 7794, 7905, 8022))
 # Neck, collars, head, shoulders, elbows, wrists: what the arms' pose decides, measured from the pelvis.
 UPPER_BODY = (12, 13, 14, 15, 16, 17, 18, 19, 20, 21)
 # The 14 joints of 3DPW's protocol among SMPL's 24 and SMPL-X's 55 (hips to wrists, neck, head).
@@ -50,8 +46,8 @@ class BodyRegions:
         vertices = as_double(vertices)
         order = HAND21_FROM_SMPLX144[side]
         found = torch.empty(*vertices.shape[:-2], len(order), 3, dtype=vertices.dtype)
-        regressed = [joint for joint in order if joint < SKELETON]
-        at = [i for i, joint in enumerate(order) if joint < SKELETON]
+        regressed = [joint for joint in order if joint < len(self.skeleton)]  # fingertips are vertices
+        at = [i for i, joint in enumerate(order) if joint < len(self.skeleton)]
         found[..., at, :] = regress(self.skeleton[regressed], vertices)
         found[..., [i for i in range(len(order)) if i not in at], :] = vertices[..., list(self.tips[side]), :]
         return found
@@ -123,26 +119,13 @@ def mapped_errors(pred: Points, true_smpl: Points, skeleton: np.ndarray, smpl_re
                 mpjpe_mapped=point_distances_mm(pred_14, true_14).mean(-1), pa_mpjpe_mapped=pa_mpjpe_mm(pred_14, true_14))
 
 
-def inside_image(image_from_crop: Points, img_size: tuple[int, int], frame: BodyFrame) -> Callable[[Tensor], Tensor]:
-    """For `whole_body_errors`: whether points (N, P, 3) m of the crop's virtual camera fall inside the image (W, H), strictly.
-    image_from_crop (2, 3) leads from the data loader's crop to the image; `frame` is the BodyFrame."""
-    matrix = as_double(image_from_crop)
+def inside_picture(camera: Points, img_size: Points) -> Callable[[Tensor], Tensor]:
+    """For `whole_body_errors`: whether points (N, P, 3) m of the frame of a camera K (3, 3) fall inside its image (W, H),
+    strictly. SMPLer-X's guard of the depth, 0.1 mm, is left out."""
+    camera, img_size = as_double(camera), as_double(img_size)
 
     def in_sight(points: Tensor) -> Tensor:
-        crop = frame.project(as_double(points)) * points.new_tensor(frame.cell) * frame.crop_factor
-        pixels = crop @ matrix[:, :2].T + matrix[:, 2]
-        return ((pixels > 0) & (pixels < pixels.new_tensor(img_size))).all(-1)
-
-    return in_sight
-
-
-def inside_picture(focal: Points, princpt: Points, img_size: Points) -> Callable[[Tensor], Tensor]:
-    """For `whole_body_errors`: whether points (N, P, 3) m of a camera with `focal` (2,) and `princpt` (2,) px fall inside its
-    image (W, H), strictly. `inside_image` is the same with SMPLer-X's virtual camera and its guard of the depth."""
-    focal, princpt, img_size = (as_double(value) for value in (focal, princpt, img_size))
-
-    def in_sight(points: Tensor) -> Tensor:
-        pixels = project(as_double(points), focal, princpt)
+        pixels = project(as_double(points), camera)
         return ((points[..., 2:] > 0) & (pixels > 0) & (pixels < img_size)).all(-1)
 
     return in_sight

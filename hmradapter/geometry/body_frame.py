@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .boxes import box_center_size, expand_to_aspect
+from .boxes import expand_to_aspect
 from .cameras import project
 
 Z_GUARD = 1e-4  # SMPLer-X adds it to every depth before dividing
@@ -97,14 +97,6 @@ class BodyFrame:
         left, right = points.unbind(-3)
         left = torch.cat((self.hand_map_size[2] - 1 - left[..., :1], left[..., 1:]), dim=-1)
         return torch.stack((left, right), dim=-3)
-
-    def full_image_camera(self, box: Tensor) -> tuple[Tensor, Tensor]:
-        """focal (..., 2) and principal point (..., 2), pixels of the whole image, under which the virtual camera's picture lies
-        where the (widened) person box (..., 4) is."""
-        center, size = box_center_size(box)
-        scale = size / size.new_tensor(self.img_size[::-1])
-        offset = size.new_tensor(self.princpt) - size.new_tensor(self.img_size[::-1]) / 2
-        return size.new_tensor(self.focal) * scale, center + offset * scale
 
     def _box_cells(self, box: Tensor) -> tuple[Tensor, Tensor]:
         """Origin (..., 1, 2) and (w, h) (..., 1, 2) of a box in cells of the body's map."""

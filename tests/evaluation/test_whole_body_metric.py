@@ -12,6 +12,7 @@ from hmradapter.evaluation.body_scoring import BodyScorer
 from hmradapter.evaluation.dump import concatenate, load_dump
 from hmradapter.evaluation.tables import format_scores
 from hmradapter.evaluation.whole_body_errors import inside_picture, whole_body_errors
+from hmradapter.geometry.cameras import intrinsic_matrix
 
 from .toy_persons import toy_persons, toy_root
 
@@ -151,7 +152,7 @@ def test_only_points_that_project_into_the_image_count_for_ubody(root):
     samples[1].crop.img_size = torch.tensor([640., 240.])  # the lower half of the image is cut away
     partly, metric = run_metric(root, samples, protocol='ubody')
     crop = samples[1].crop
-    seen = inside_picture(crop.focal, crop.princpt, crop.img_size)(samples[1].gt.vertices[None])
+    seen = inside_picture(intrinsic_matrix(crop.focal, crop.princpt), crop.img_size)(samples[1].gt.vertices[None])
     assert 0 < seen.sum() < seen.numel()
     assert partly['body/PVE'] != everything['body/PVE'] and metric.scores.rows['pve'][0] > 0
     samples[1].crop.img_size = torch.tensor([1., 1.])

@@ -4,16 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from hmradapter.evaluation.whole_body_errors import (
-    TIP_VERTICES,
-    BodyRegions,
-    inside_image,
-    pw3d_errors,
-    regress,
-    whole_body_errors,
-)
+from hmradapter.evaluation.whole_body_errors import BodyRegions, inside_picture, pw3d_errors, regress, whole_body_errors
 from hmradapter.geometry.body_frame import BodyFrame
+from hmradapter.geometry.boxes import to_homogeneous
+from hmradapter.geometry.cameras import intrinsic_matrix
 
 from .report import Row, compare
 from .smplerx_network import frame_of
@@ -21,6 +17,8 @@ from .smplerx_network import frame_of
 INPUTS = ('*',)  # metrics.npz holds inputs only
 ATOL, ATOL_UBODY = 1e-3, 2e-2  # millimetres
 REGRESSOR_ATOL = 1e-6          # metres
+# Fingertips of the fixtures' mesh (thumb, index, middle, ring, pinky): SMPL-X's, as in the `smplx` package.
+TIPS = dict(left=(5361, 4933, 5058, 5169, 5286), right=(8079, 7669, 7794, 7905, 8022))
 # The reference's names of measures and ours.
 MEASURES = dict(mpvpe='pve', pa_mpvpe='pa_pve', pa_mpjpe='pa_mpjpe')
 PARTS = dict(all='', body='', l_hand='_left_hand', r_hand='_right_hand', hand='_hands', face='_face')
@@ -55,17 +53,24 @@ def protocol_errors(protocol: str, arrays: dict, frame: BodyFrame) -> dict:
     in_sight = None
     if protocol == 'ubody':
         true = (true + arrays['ubody_gt_shift'][:, None]).astype(np.float32)
-        in_sight = inside_image(arrays['ubody_bb2img_trans'], tuple(arrays['ubody_image_hw'][::-1].tolist()), frame)
+        in_sight = inside_picture(camera_of_image(arrays['ubody_bb2img_trans'], frame), arrays['ubody_image_hw'][::-1].copy())
     elif protocol not in ('humandata', 'ehf'):
         raise ValueError(f'metrics.json has the protocol {protocol!r}; known are humandata, ehf, pw3d and ubody.')
     return whole_body_errors(pred, true, regions, in_sight)
+
+
+def camera_of_image(image_from_crop: np.ndarray, frame: BodyFrame) -> torch.Tensor:
+    """K (3, 3) of the whole image: the virtual camera of the encoder's crop, then the data loader's crop, then (2, 3) to the
+    image."""
+    focal, princpt = (frame.crop_factor * torch.tensor(value, dtype=torch.float64) for value in (frame.focal, frame.princpt))
+    return to_homogeneous(torch.from_numpy(image_from_crop).double()) @ intrinsic_matrix(focal, princpt)
 
 
 def regions_of(arrays: dict) -> BodyRegions:
     """What the fixture's meshes are measured at."""
     hands = {side: arrays[f'{side}_hand_vertices'] for side in ('left', 'right')}
     return BodyRegions(dense(arrays, 'J_regressor'), dense(arrays, 'j14_regressor'), hands, arrays['face_vertices'],
-                       TIP_VERTICES)
+                       TIPS)
 
 
 def _check_hand_regressors(arrays: dict) -> Iterator[Row]:
