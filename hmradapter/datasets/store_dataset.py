@@ -1,4 +1,5 @@
 """Samples out of a prepared store: opening, listing, indices and errors, shared by hands and persons."""
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hmradapter.registry import TRANSFORMS
 from .store import PreparedStore
 
 
-class StoreDataset(BaseDataset):
+class StoreDataset(BaseDataset, ABC):
     """One item per number that `list_items` gives. A source says where the store is, by `prepare`; a kind of sample says which
     rows have one, and what it is.
 
@@ -38,13 +39,13 @@ class StoreDataset(BaseDataset):
         if not lazy_init:
             self.full_init()
 
+    @abstractmethod
     def prepare(self) -> PreparedStore:
         """The store, made first if it has to be."""
-        raise NotImplementedError
 
+    @abstractmethod
     def list_items(self, flags: np.ndarray) -> np.ndarray:
         """Numbers (N,) of the samples to give, from the rows' flags (R,)."""
-        raise NotImplementedError
 
     def full_init(self) -> None:
         """Open the store and list its samples; called by MMEngine, once."""

@@ -2,6 +2,7 @@
 
 N samples of the whole evaluation. A subclass says what it keeps of a sample (`_row`) and how rows become scores (`_scored`).
 """
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,13 +39,13 @@ class GatheredMetric(BaseMetric):
         self.dump_path = Path(dump_path) if dump_path else None
         self.scores: Scores | None = None  # of the latest evaluation, on the main process
 
+    @abstractmethod
     def _row(self, sample: Mapping) -> dict[str, np.ndarray]:
         """What is kept of one sample: arrays with a leading axis of 1, among them sample_idx and key."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _scored(self, arrays: dict[str, np.ndarray]) -> tuple[Scores, dict[str, np.ndarray]]:
         """Scores of all samples, sorted and unique, and the arrays that a dump keeps."""
-        raise NotImplementedError
 
     def _dump_meta(self) -> dict:
         """Further facts that a dump keeps."""

@@ -4,6 +4,7 @@ Sources: ARCTIC p1 validation and FreiHAND server as in the HMR-Adapter paper (s
 bodies as SMPLer-X and SMPLest-X evaluate them.
 """
 import difflib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 
 # What the scorers can measure. Of hands: one value a row, averaged by side. Of a set: one value for all rows.
@@ -13,7 +14,7 @@ BODY_MEASURES = ('pve', 'pa_pve', 'mpjpe', 'pa_mpjpe', 'mrrpe', 'wrist_deg')
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Protocol(ABC):
     """One way to score. `id` is what is printed beside every number; dataset, split, views, stride: which samples."""
     name: str
     dataset: str
@@ -28,9 +29,9 @@ class Protocol:
         return f'{self.name}[{self.dataset} {self.split}, views {self.views}, stride {self.stride}, {self.details}]'
 
     @property
+    @abstractmethod
     def details(self) -> str:
         """How the samples are compared."""
-        raise NotImplementedError
 
     def on(self, dataset_meta: dict | None) -> 'Protocol':
         """The protocol as it was really run: where the dataset says another split, views, stride or truth than the protocol,

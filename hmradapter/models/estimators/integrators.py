@@ -6,6 +6,7 @@ Laws, tested: no joint of the body moves against `wrist_copy`; a missing hand le
 never change the arm; a mirrored body with mirrored hands gives the mirrored result.
 """
 import math
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -47,7 +48,7 @@ class IntegratedBody(NamedTuple):
     uncertain: Tensor
 
 
-class _Integrator:
+class _Integrator(ABC):
     """Fingers and missing hands, which all integrators treat alike; subclasses say what the arms do."""
 
     def __call__(self, body: PosedBody, hands: PosedHands, rest_joints: Tensor) -> IntegratedBody:
@@ -65,9 +66,9 @@ class _Integrator:
         fingers = torch.where(missing.unsqueeze(-1), body.hand_pose, hands.hand_pose)
         return IntegratedBody(pose, fingers, moved * hands.present, uncertain & hands.present)
 
+    @abstractmethod
     def _arms(self, body_pose: Tensor, orient: Tensor, rest_joints: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Elbows and wrists (B, 2, 3, 3), the twist that moved (B, 2), and whether it was uncertain (B, 2)."""
-        raise NotImplementedError(f'{type(self).__name__} must say what the arms do.')
 
 
 @INTEGRATORS.register_module('body_wrist')

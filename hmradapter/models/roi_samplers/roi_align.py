@@ -6,6 +6,7 @@ than one cell outside of the map counts as 0, one that is nearer reads the borde
 R boxes, C channels, H x W cells, S bins a side. Source: `mmcv.ops.roi_align` as SMPLer-X calls it, `torchvision.ops.roi_align`.
 """
 import importlib.util
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -15,16 +16,16 @@ from hmradapter.registry import ROI_SAMPLERS
 SAMPLES_AT_ONCE = 64  # bounds memory for boxes far larger than the map; changes no number
 
 
-class _RoISampler(nn.Module):
+class _RoISampler(nn.Module, ABC):
     """Common signature; `size` is S."""
 
     def __init__(self, size: int = 16):
         super().__init__()
         self.size = size
 
+    @abstractmethod
     def forward(self, features: Tensor, boxes: Tensor, index: Tensor) -> Tensor:
         """features (B, C, H, W), boxes (R, 4), index (R,) int64 of the map each box belongs to -> (R, C, S, S)."""
-        raise NotImplementedError
 
 
 @ROI_SAMPLERS.register_module()
