@@ -87,6 +87,8 @@ def place_before_camera(vertices: np.ndarray, rng: np.random.Generator) -> np.nd
         pixels = camera.project(upright + shift)
         if (pixels > free).all() and (pixels < np.array(layout.SIZE) - free).all():
             break
+    else:
+        raise ValueError(f'a person of {np.ptp(upright, axis=0).round(2).tolist()} m does not fit into the image at 8 m.')
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = turn, shift
     return matrix

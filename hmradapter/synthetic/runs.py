@@ -65,6 +65,14 @@ def run(work: Callable, items: list[str], workers: int, progress: Callable | Non
     return dict(images=images, seconds=seconds, images_per_second=images / seconds if images else 0.0)
 
 
+def summary(out: Path, made: dict[str, float], workers: int) -> str:
+    """What a run says of itself at its end."""
+    if not made['images']:
+        return f'{out}: complete, nothing to do'
+    return (f'{out}: {made["images"]} images in {made["seconds"]:.1f} s, {made["images_per_second"]:.1f} images per second '
+            f'with {workers} workers')
+
+
 def jpeg(image: np.ndarray) -> bytes:
     """A photograph (H, W, 3) uint8 BGR, compressed."""
     return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from hmradapter.body_models import OPEN_ROOT
 from hmradapter.synthetic.generator import DOMAINS, Recipe, generate
 from hmradapter.synthetic.ray_mesh import pick_device
+from hmradapter.synthetic.runs import summary
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,11 +48,7 @@ def main() -> None:
         return tqdm(results, total=total, unit='sequence', desc=str(args.out))
 
     made = generate(recipe, args.out, args.workers, progress, pick_device(args.device))
-    if made['images']:
-        print(f'{args.out}: {made["images"]} images of {args.size[0]}x{args.size[1]} in {made["seconds"]:.1f} s, '
-              f'{made["images_per_second"]:.1f} images per second with {args.workers} workers')
-    else:
-        print(f'{args.out}: complete, nothing to do')
+    print(summary(args.out, made, args.workers))
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ from hmradapter.body_models import OPEN_ROOT
 from hmradapter.synthetic.ehf_scenes import EHFRecipe, generate_ehf
 from hmradapter.synthetic.pw3d_scenes import PW3DRecipe, generate_pw3d
 from hmradapter.synthetic.ray_mesh import pick_device
+from hmradapter.synthetic.runs import summary
 
 MAKERS = {'ehf': (EHFRecipe, generate_ehf), '3dpw': (PW3DRecipe, generate_pw3d)}
 
@@ -54,11 +55,7 @@ def main() -> None:
         return tqdm(results, total=total, unit='image' if args.layout == 'ehf' else 'sequence', desc=str(args.out))
 
     made = make(recipe, args.out, args.workers, progress, pick_device(args.device))
-    if made['images']:
-        print(f'{args.out}: {made["images"]} images in {made["seconds"]:.1f} s, '
-              f'{made["images_per_second"]:.1f} images per second with {args.workers} workers')
-    else:
-        print(f'{args.out}: complete, nothing to do')
+    print(summary(args.out, made, args.workers))
 
 
 if __name__ == '__main__':
