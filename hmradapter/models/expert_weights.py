@@ -15,6 +15,7 @@ from .freezing import state_hash
 __all__ = ['ExpertWeightsError', 'check_fit', 'convert_state', 'expert_hash', 'expert_state', 'hamer_from_ours', 'infer_sizes',
            'load_expert', 'ours_from_hamer', 'read_expert', 'shapes_of']
 
+EXPERT_FORMAT = 'hmradapter.expert/1'  # in the header of the files that we write
 EXPERT_PARTS = ('backbone.', 'head.')
 
 ours_from_hamer = HAMER.ours

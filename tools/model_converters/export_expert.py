@@ -14,11 +14,9 @@ import torch
 
 from hmradapter.engine.config import load_config
 from hmradapter.fileio import atomic_write, load_torch, sha256_file, write_safetensors
-from hmradapter.models.expert_weights import expert_state
+from hmradapter.models.expert_weights import EXPERT_FORMAT, expert_state
 from hmradapter.registry import MODELS
 from hmradapter.version import __version__
-
-FORMAT = 'hmradapter.expert/1'
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -43,8 +41,8 @@ def main(argv=None) -> None:
     model.load_state_dict(checkpoint['state_dict'])
     state = {name: tensor.contiguous() for name, tensor in expert_state(model).items()}
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    write_safetensors(args.output, state, metadata=dict(format=FORMAT))
-    card = dict(format=FORMAT, sha256=sha256_file(args.output), parameters=sum(p.numel() for p in model.parameters()),
+    write_safetensors(args.output, state, metadata=dict(format=EXPERT_FORMAT))
+    card = dict(format=EXPERT_FORMAT, sha256=sha256_file(args.output), parameters=sum(p.numel() for p in model.parameters()),
                 iteration=checkpoint['meta']['iter'], seed=checkpoint['meta']['seed'],
                 versions=dict(hmradapter=__version__, torch=torch.__version__, python=platform.python_version()),
                 **dict(note.split('=', 1) for note in args.note), config=config.pretty_text)

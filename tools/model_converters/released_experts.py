@@ -13,6 +13,7 @@ from torch import nn
 from hmradapter.fileio import sha256_file, write_safetensors
 from hmradapter.models.expert_layouts import Layout
 from hmradapter.models.expert_weights import (
+    EXPERT_FORMAT,
     ExpertWeightsError,
     check_fit,
     expert_state,
@@ -20,8 +21,6 @@ from hmradapter.models.expert_weights import (
     read_expert,
     shapes_of,
 )
-
-FORMAT = 'hmradapter.expert/1'
 
 
 class Family(NamedTuple):
@@ -68,7 +67,8 @@ def convert(family: Family, checkpoint: str, output: str) -> dict:
     sizes = infer_sizes(tensors)
     check_fit(expected_shapes(family, sizes), shapes_of(tensors), checkpoint)
     tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    metadata = dict(format=FORMAT, sizes=json.dumps(sizes), source=Path(checkpoint).name, source_sha256=sha256_file(checkpoint))
+    metadata = dict(format=EXPERT_FORMAT, sizes=json.dumps(sizes), source=Path(checkpoint).name,
+                    source_sha256=sha256_file(checkpoint))
     write_safetensors(output, tensors, metadata)
     count = sum(tensor.numel() for tensor in tensors.values())
     return dict(metadata, ignored=ignored, tensors=len(tensors), values=count, released=family.released(sizes))
