@@ -1,9 +1,10 @@
 """The open world's whole-body expert: SMPLer-X's architecture, small enough for 2 cores, trained from scratch on moving people.
 
-    python tools/train.py configs/open/whole_body_expert_open.py   # makes data/weights/open/whole_body_expert.safetensors
+    python tools/train.py configs/open/whole_body_expert_open.py   # docs/open_world.md says how its scenes are made
+    python tools/model_converters/export_expert.py configs/open/whole_body_expert_open.py \\
+        work_dirs/whole_body_expert_open/iter_2400.pth data/weights/open/whole_body_expert.safetensors
 
-You will change: nothing, to rebuild those weights; iterations, and model and frame of _base_/open_whole_body.py, for a stronger
-one.
+You will change: iterations (these are too few, see README), model and frame of _base_/open_whole_body.py.
 """
 _base_ = ['../_base_/default_runtime.py', '../_base_/open_whole_body.py']
 
