@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from hmradapter.apis.prediction import HandPrediction
-from hmradapter.geometry.kinematics import global_rotations
+from hmradapter.geometry.kinematics import chain_product
 from hmradapter.geometry.rotations import geodesic_angle
-from hmradapter.structures.joints import BODY_PARENTS
-
-WRISTS = dict(left=20, right=21)  # joints of SMPL-X
+from hmradapter.structures.joints import ARM_CHAIN
 
 
 def choose_side(options: Sequence[HandPrediction], body: Tensor | None = None) -> HandPrediction:
@@ -46,5 +44,5 @@ def box_mismatch(prediction: HandPrediction) -> float:
 def wrist_disagreement(prediction: HandPrediction, body: Tensor) -> float:
     """Angle in radians between the predicted hand's orientation and that of the body's wrist on its side: MANO's wrist is
     SMPL-X's, no offset between them. body (22, 3, 3), pelvis in the camera frame, the others parent-relative."""
-    wrist = global_rotations(body, BODY_PARENTS)[WRISTS[prediction.hand]]
+    wrist = chain_product(body, ARM_CHAIN[prediction.hand])
     return float(geodesic_angle(torch.from_numpy(prediction.global_orient).to(wrist), wrist))
