@@ -2,7 +2,7 @@
 
     python tools/train.py configs/open/whole_body_expert_open.py   # docs/open_world.md says how its scenes are made
     python tools/model_converters/export_expert.py configs/open/whole_body_expert_open.py \\
-        work_dirs/whole_body_expert_open/iter_2400.pth data/weights/open/whole_body_expert.safetensors
+        work_dirs/whole_body_expert_open/iter_10000.pth data/weights/open/whole_body_expert.safetensors
 
 You will change: iterations (these are too few, see README), model and frame of _base_/open_whole_body.py.
 """
@@ -10,7 +10,7 @@ _base_ = ['../_base_/default_runtime.py', '../_base_/open_whole_body.py']
 
 data_root = 'data/open/arctic_bodies'                # head to foot, many postures, faces
 upper_body_root = 'data/open/arctic_source'          # from the hips up, hands gesture and move as if they held something
-iterations = 2_400
+iterations = 10_000
 
 model = dict(
     losses=dict(                                     # SMPLer-X's, with its weights, and the first two
@@ -37,13 +37,13 @@ train_pipeline = [
 train_datasets = [dict(**_base_.persons, data_root=root, split='train', pipeline=train_pipeline)
                   for root in (data_root, upper_body_root)]
 train_dataloader = dict(
-    batch_size=32, num_workers=1, persistent_workers=True, sampler=dict(type='ResumableInfiniteSampler'),
+    batch_size=16, num_workers=1, persistent_workers=True, sampler=dict(type='ResumableInfiniteSampler'),
     collate_fn=dict(type='hmr_collate'), dataset=dict(type='ConcatDataset', datasets=train_datasets))
 val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = val_dataloader
 
 train_cfg = dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=2000)
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4, weight_decay=1e-2),
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2),
                      clip_grad=dict(max_norm=1.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=300),

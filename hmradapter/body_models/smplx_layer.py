@@ -1,4 +1,5 @@
 """SMPL-X with rotation matrices in, absolute finger pose, and the joints of `smplx` (SMPLX144) out."""
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,24 @@ class SMPLXLayer(SkinnedModel):
     def root_joint(self, betas: Tensor | None = None) -> Tensor:
         """Pelvis (B, 3) of the rest pose: what the body turns about."""
         return self.rest_joints(self._coefficients(betas, None, 1 if betas is None else len(betas)))[:, 0]
+
+    def landmarks_only(self) -> 'SMPLXLayer':
+        """A twin that skins no more vertices than its joints are made of: the same joints, `vertices` (B, v, 3) of no further
+        use. For losses that read no mesh."""
+        faces, places = torch.cat((self.lmk_faces_idx, self.dynamic_lmk_faces_idx.flatten())).unique(return_inverse=True)
+        triangles = self.face_ids[faces]
+        kept, numbers = torch.cat((self.extra_ids, triangles.flatten())).unique(return_inverse=True)
+        twin = copy.copy(self)
+        twin._buffers = dict(self._buffers)
+        twin._keep('directions', self.directions.unflatten(1, (3, -1))[..., kept].flatten(1))
+        twin._keep('weights', self.weights[:, kept])
+        twin._keep('v_template', self.v_template[kept])
+        twin._keep('extra_ids', numbers[:len(self.extra_ids)])
+        twin._keep('face_ids', numbers[len(self.extra_ids):].view(-1, 3))
+        twin._keep('lmk_faces_idx', places[:len(self.lmk_faces_idx)])
+        twin._keep('dynamic_lmk_faces_idx', places[len(self.lmk_faces_idx):].view_as(self.dynamic_lmk_faces_idx))
+        twin.faces = twin.face_ids.numpy()
+        return twin
 
     def hand_betas(self, betas: Tensor | None = None) -> Tensor:
         """MANO betas (B, 10) of the hands of this layer's own template and betas. Only the open model knows this map:

@@ -135,3 +135,18 @@ def test_wrong_arguments_are_named(open_body_models, mano, body):
         SMPLXLayer(open_body_models, 'other')
     with pytest.raises(ValueError, match='num_betas=11'):
         SMPLXLayer(open_body_models, num_betas=11)
+
+
+@pytest.mark.parametrize('face_contour', [True, False])
+def test_smplx_without_its_mesh_has_the_same_joints_and_gradients(open_body_models, face_contour):
+    layer = SMPLXLayer(open_body_models, face_contour=face_contour)
+    light = layer.landmarks_only()
+    results = []
+    for model in (layer, light):
+        pose = {name: rotations(count, seed=k).requires_grad_() for k, (name, count) in enumerate(POSE.items())}
+        out = model(**pose, betas=coefficients(), expression=coefficients(seed=1))
+        out.joints.square().sum().backward()
+        results.append((out.joints, *(value.grad for value in pose.values())))
+    for expected, found in zip(*results, strict=True):
+        assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert light(**pose).vertices.shape[1] < 0.1 * layer(**pose).vertices.shape[1]

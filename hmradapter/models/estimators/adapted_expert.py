@@ -107,7 +107,7 @@ class AdaptedExpert(BaseModel):
         Returns:
             mode 'loss': dict of scalars; 'predict': list of finished samples; 'tensor': dict of raw predictions.
         """
-        pred = self.regress(inputs, data_samples)
+        pred = self.regress(inputs, data_samples, mesh=mode != 'loss')
         if mode == 'loss':
             return self.loss(pred, data_samples)
         if mode == 'predict':
@@ -117,8 +117,8 @@ class AdaptedExpert(BaseModel):
         raise ValueError(f"mode is {mode!r}; it must be 'loss', 'predict' or 'tensor'.")
 
     @abstractmethod
-    def regress(self, inputs: Tensor, data_samples: HMRDataSample | None) -> dict[str, Tensor]:
-        """Crops to all that is predicted, in the network's frame."""
+    def regress(self, inputs: Tensor, data_samples: HMRDataSample | None, mesh: bool = True) -> dict[str, Tensor]:
+        """Crops to all that is predicted, in the network's frame; without `mesh` no more of it than the losses read."""
 
     @abstractmethod
     def loss(self, pred: dict[str, Tensor], batch: HMRDataSample) -> dict[str, Tensor]:

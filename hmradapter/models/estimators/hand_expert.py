@@ -26,8 +26,8 @@ class HandExpert(AdaptedExpert):
             built.init_from(self.head)
         return built
 
-    def regress(self, inputs: Tensor, data_samples: HMRDataSample | None) -> dict[str, Tensor]:
-        """Crops to MANO parameters, camera and mesh in the network's right-hand frame."""
+    def regress(self, inputs: Tensor, data_samples: HMRDataSample | None, mesh: bool = True) -> dict[str, Tensor]:
+        """Crops to MANO parameters, camera and mesh, which is small and has a loss, in the network's right-hand frame."""
         features = self.extract(inputs)
         guidance = None
         if self.adapter is not None:

@@ -24,13 +24,17 @@ class WholeBodyExpert(AdaptedExpert):
     """
     default_preprocessor = dict(type='HMRDataPreprocessor', mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
-    def regress(self, inputs: Tensor, data_samples: HMRDataSample | None = None) -> dict[str, Tensor]:
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.landmark_model = self.body_model.landmarks_only() if self.body_model is not None else None
+
+    def regress(self, inputs: Tensor, data_samples: HMRDataSample | None = None, mesh: bool = True) -> dict[str, Tensor]:
         """Crops to SMPL-X parameters, joints and mesh."""
         guidance = None
         if self.adapter is not None and data_samples is not None and 'guidance' in data_samples:
             guidance = dict(data_samples.guidance.items())
         features, tokens = self.extract(inputs)
-        return dict(self.decode(self.head(features, tokens, adapter=self.adapter, guidance=guidance)), features=features)
+        return dict(self.decode(self.head(features, tokens, adapter=self.adapter, guidance=guidance), mesh), features=features)
 
     def extract(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, 512, 384), or what is read of it, (B, 3, 256, 192), to the feature map (B, C, 16, 12) and task tokens
@@ -43,14 +47,15 @@ class WholeBodyExpert(AdaptedExpert):
             features, tokens = self.backbone(inputs.to(next(self.backbone.parameters()).dtype))
             return features.float(), tokens.float()
 
-    def decode(self, raw: dict[str, Tensor]) -> dict[str, Tensor]:
+    def decode(self, raw: dict[str, Tensor], mesh: bool = True) -> dict[str, Tensor]:
         """Readouts of the head to what leaves the network:
 
         global_orient (B, 1, 3, 3), body_pose (B, 21, 3, 3), left_hand_pose, right_hand_pose (B, 15, 3, 3) absolute, jaw_pose
         (B, 1, 3, 3), betas, expression (B, 10), cam (B, 3) as read out, cam_t (B, 3) m; pose (B, 53, 3), SMPLer-X's own
         axis-angle numbers, fingers without the mean hand; body_joints (B, 25, 3), hand_joints (B, 2, 20, 3) and keypoints_2d
         (B, 137, 2) in cells; boxes (B, 3, 4) px of the encoder's crop, box_centers and box_sizes (B, 3, 2) cells;
-        vertices (B, V, 3) and keypoints_3d (B, 137, 3) m, to which cam_t is still to be added.
+        vertices (B, V, 3) and keypoints_3d (B, 137, 3) m, to which cam_t is still to be added. vertices only with
+        `mesh`.
         """
         left6d, right6d = raw['hand6d'].unflatten(1, (-1, 6)).chunk(2)
         body = torch.cat((raw['root6d'], raw['body6d'], raw['jaw6d']), dim=1).unflatten(1, (-1, 6))
@@ -64,17 +69,19 @@ class WholeBodyExpert(AdaptedExpert):
                     hand_joints=self.head.frame.mirror_left_hands(torch.stack(raw['hand_joints'].chunk(2), dim=1)),
                     **{name: raw[name] for name in ('boxes', 'box_centers', 'box_sizes')})
         if self.body_model is not None:
-            pred.update(self._hands_and_mesh(pred, left, right))
+            pred.update(self._hands_and_mesh(pred, left, right, mesh))
         return pred
 
-    def _hands_and_mesh(self, pred: dict[str, Tensor], left: Tensor, right: Tensor) -> dict[str, Tensor]:
+    def _hands_and_mesh(self, pred: dict[str, Tensor], left: Tensor, right: Tensor, mesh: bool) -> dict[str, Tensor]:
         """What needs the body model: absolute fingers, mesh, joints and their projection."""
         hands = {f'{side}_hand_pose': fingers_from_residual(residual, self._hand_mean(side))
                  for side, residual in zip(SIDES, (left, right), strict=True)}
         names = ('global_orient', 'body_pose', 'jaw_pose', 'betas', 'expression')
-        mesh = self.body_model(**{name: pred[name] for name in names}, **hands)
-        joints = mesh.joints[:, WHOLE137_FROM_SMPLX144]
-        return dict(hands, vertices=mesh.vertices, keypoints_3d=joints,
+        body_model = self.body_model if mesh else self.landmark_model
+        body = body_model(**{name: pred[name] for name in names}, **hands)
+        joints = body.joints[:, WHOLE137_FROM_SMPLX144]
+        vertices = dict(vertices=body.vertices) if mesh else {}
+        return dict(hands, **vertices, keypoints_3d=joints,
                     keypoints_2d=self.head.frame.project(joints + pred['cam_t'].unsqueeze(1)))
 
     def _hand_mean(self, side: str) -> Tensor:
