@@ -32,6 +32,8 @@ class WholeBodyMetric(GatheredMetric):
         protocol: name in `protocols.PROTOCOLS`, or a dict that changes fields of one.
         dump_path: .npz that keeps every prediction with its truth (docs/evaluation.md), for `eval_predictions.py`. Two meshes a
             person: about 250 kB, which processes exchange in memory.
+        row: which of a dual path's predictions is scored: None for its result, 'expert' or 'combined' for what it is compared
+            with (the model's `rows` has to ask for it).
         prefix: of the logged names ('body/PVE', 'body/PVE/hands', 'body/MPJPE/upper'); two metrics in one evaluator need two.
     """
 
@@ -40,12 +42,13 @@ class WholeBodyMetric(GatheredMetric):
     protocol_kind = BodyProtocol
 
     def __init__(self, body_model_root: str, protocol: str | dict = 'arctic-body-p1-val', dump_path: str | None = None,
-                 prefix: str | None = None, collect_device: str = 'cpu', collect_dir: str | None = None):
+                 row: str | None = None, prefix: str | None = None, collect_device: str = 'cpu', collect_dir: str | None = None):
         super().__init__(protocol, dump_path, prefix=prefix, collect_device=collect_device, collect_dir=collect_dir)
+        self.group = 'pred' if row is None else f'pred_{row}'
         self.scorer = BodyScorer(self.protocol, body_model_root)
 
     def _row(self, sample: Mapping) -> dict[str, np.ndarray]:
-        row = self._facts(sample) | self._prediction(sample['pred']) | self._truth(sample)
+        row = self._facts(sample) | self._prediction(self._predicted(sample)) | self._truth(sample)
         finite = all(np.isfinite(values).all() for name, values in row.items() if name.startswith('pred_'))
         # of a prediction that is not finite nothing can be said; `_scored` names it, on every process
         errors = self.scorer.errors(row) if finite else dict.fromkeys(self.scorer.row_names, np.nan)
@@ -61,6 +64,12 @@ class WholeBodyMetric(GatheredMetric):
                     visibility=np.float32(np.nan if visibility is None else visibility),
                     img_path=np.str_(sample.get('img_path') or ''),
                     **{name: as_array(crop[name]) for name in PICTURE if name in crop})
+
+    def _predicted(self, sample: Mapping) -> Mapping:
+        if self.group not in sample:
+            raise ValueError(f'the sample {sample["key"]!r} carries no {self.group}: only a DualPathEstimator whose `rows` '
+                             f'holds {self.group[len("pred_"):]!r} gives it.')
+        return sample[self.group]
 
     def _prediction(self, pred: Mapping) -> dict:
         row = {name: as_array(pred[name[len('pred_'):]]).reshape(shape) for name, shape in BODY_PARAMETERS.items()

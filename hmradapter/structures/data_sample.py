@@ -7,7 +7,8 @@ from torch import Tensor
 
 from hmradapter.registry import FUNCTIONS
 
-GROUPS = ('crop', 'gt', 'guidance', 'pred')
+ROWS = ('expert', 'combined')  # of the paper's tables 1 and 2, beside ours
+GROUPS = ('crop', 'gt', 'guidance', 'pred', *(f'pred_{row}' for row in ROWS))
 
 
 class HMRDataSample(BaseDataElement):
@@ -23,7 +24,8 @@ class HMRDataSample(BaseDataElement):
         [-0.5, 0.5] with confidence, keypoints_3d (21, 4) with confidence; flags has_global_orient, has_hand_pose, has_betas ().
     guidance: what the adapter may read. body_pose (22, 3, 3) in SMPL-X order, pelvis in the camera frame, the others relative
         to their parent, mirrored with a left hand; has_body_pose ().
-    pred: what the estimator says, fields of `gt` and vertices (V, 3), cam (3,), cam_t (3,).
+    pred: what the estimator says, fields of `gt` and vertices (V, 3), cam (3,), cam_t (3,). pred_expert, pred_combined: the
+        same of the rows that a dual path is compared with.
     """
 
     def tensors(self) -> Iterator[tuple[str, str, Tensor]]:

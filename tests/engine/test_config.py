@@ -120,3 +120,20 @@ def test_files_that_are_not_configs(tmp_path, write):
 def test_the_projects_own_configs_are_right(path):
     if path.parent.name != '_base_':
         load_config(path)
+
+
+def test_a_part_of_another_config_is_taken_with_changes_on_top(tmp_path, write):
+    write("width = 5\nmodel = dict(width=width)", 'part.py')
+    whole = write("model = dict(_delete_=True, from_config=('part.py', 'model'), options=dict(width=9), trainable=None)",
+                  'whole.py')
+    assert load_config(whole).model == dict(type='ToyExpert', width=9, trainable=None)
+    assert load_config(whole, {'model.width': 2}).model.width == 2
+
+
+@pytest.mark.parametrize(('part', 'message'), [
+    ("('missing.py', 'model')", "is named by from_config, but is not in"),
+    ("('part.py', 'modell')", "from_config asks for its 'modell', which it does not have. Did you mean 'model'?")])
+def test_a_part_that_is_not_there_is_named(write, part, message):
+    write('', 'part.py')
+    with pytest.raises(ConfigError, match=message.replace('(', '.').replace(')', '.')):
+        load_config(write(f'model = dict(_delete_=True, from_config={part})', 'whole.py'))

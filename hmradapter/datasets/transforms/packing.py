@@ -52,10 +52,12 @@ class PackPersonInputs(BaseTransform):
 
     Args:
         meta_keys: results that go along as metainfo; what is absent becomes None.
+        image: whether the whole image goes along, as the dual path needs it to cut the hands out.
     """
 
-    def __init__(self, meta_keys: tuple[str, ...] = ('key', 'img_path', 'sample_idx', 'gender', 'visibility')):
-        self.meta_keys = tuple(meta_keys)
+    def __init__(self, meta_keys: tuple[str, ...] = ('key', 'img_path', 'sample_idx', 'gender', 'visibility'),
+                 image: bool = False):
+        self.meta_keys = (*meta_keys, *(('image',) if image else ()))
 
     def transform(self, results: dict) -> dict:
         groups = dict(crop=_group(results, PERSON_CROP, 'PersonCrop'))

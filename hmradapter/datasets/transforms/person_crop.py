@@ -26,9 +26,9 @@ class PersonCrop(BaseTransform):
     Reads: img (H, W, 3) uint8 BGR, bbox_xywh (4,) px, augmentation if drawn.
     Changes: img; if there, keypoints_2d (J, 3) px of the image -> px of the crop of `size`, keypoints_3d (J, 4) m,
         pose (53, 3, 3), pose_valid (53,), part_boxes (3, 4) x0 y0 x1 y1 px of the image -> of the crop, has_part_boxes (3,).
-    Adds: box_center (2,) and box_size (2,) = (w, h), px of the unmirrored image, crop_from_image (3, 3) to pixels
-        of the crop of `size`, in_image (J,): joints that lie right of and below the image's corner (what
-        SMPLer-X asks of a visible joint).
+    Adds: image, the whole one as it came; box_center (2,) and box_size (2,) = (w, h), px of the unmirrored image,
+        crop_from_image (3, 3) to pixels of the crop of `size`, in_image (J,): joints that lie right of and below the image's
+        corner (what SMPLer-X asks of a visible joint).
 
     Args:
         size: (height, width) of SMPLer-X's crop, pixels.
@@ -57,6 +57,7 @@ class PersonCrop(BaseTransform):
         matrix = boxes.crop_affine(seen.double(), torch.from_numpy(box[2:]).double(), self.size[::-1], draw['scale'],
                                    draw['degrees'])
         made = self.size[1] // self.step, self.size[0] // self.step
+        results['image'] = results['img']
         results['img'] = warp_region(results['img'], matrix.float().double().numpy() / self.step, made, draw['flip'],
                                      as_float=self.as_float)
         crop_from_image = boxes.to_homogeneous(matrix)

@@ -7,8 +7,11 @@ from mmengine.config import Config
 from hmradapter.registry import SCOPE
 
 from .errors import ConfigError, suggestion
+from .parts import fill_parts
 from .sources import read_chain, write_overridden
 from .validation import RUN_KEYS, known_keys, validate
+
+SHARED_FOLDER = '_base_'  # names in there serve several configs, of which each reads what it needs
 
 
 def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
@@ -21,7 +24,8 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
             option that matches nothing; each with the nearest right name.
     """
     chain = read_chain(path)
-    cfg = Config.fromfile(str(path))
+    folders = [source.path.parent for source in reversed(chain)]
+    cfg = _read(path, folders)
     read = set().union(*(source.read for source in chain))
     variables = {name for source in chain for name in source.assigned if name in read} - RUN_KEYS
     options = dict(cfg_options or {})
@@ -31,13 +35,20 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
     early = {_keys(cfg, key): value for key, value in options.items() if key.split('.')[0] in variables}
     if early:
         with tempfile.TemporaryDirectory() as folder:
-            cfg = Config.fromfile(str(write_overridden(chain, early, Path(folder))))
+            cfg = _read(write_overridden(chain, early, Path(folder)), folders)
         object.__setattr__(cfg, '_filename', str(path))  # Config has no setter, and its own would add a key
     cfg.merge_from_dict({key: value for key, value in options.items() if key.split('.')[0] not in variables})
     if cfg.get('default_scope', SCOPE) != SCOPE:
         raise ConfigError(str(path), [f'default_scope is {cfg.default_scope!r}; types are looked up in {SCOPE!r}.'])
     cfg.default_scope = SCOPE
-    validate(cfg, str(path), read)
+    shared = {name for source in chain if source.path.parent.name == SHARED_FOLDER for name in source.assigned}
+    validate(cfg, str(path), read | shared)
+    return cfg
+
+
+def _read(path: str | Path, folders: list[Path]) -> Config:
+    cfg = Config.fromfile(str(path))
+    fill_parts(cfg, folders, load_config)
     return cfg
 
 

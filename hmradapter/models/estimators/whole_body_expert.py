@@ -1,7 +1,7 @@
 """The whole-body expert: one crop of a person to SMPL-X parameters, with an adapter of the body's pose or without.
 B crops, V vertices. Everything is in the virtual camera of the crop (`geometry.body_frame`)."""
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hmradapter.geometry.handover import SIDES, fingers_from_residual, residual_from_fingers
 from hmradapter.geometry.mirror import mirror_axis_angle
@@ -69,19 +69,20 @@ class WholeBodyExpert(AdaptedExpert):
                     hand_joints=self.head.frame.mirror_left_hands(torch.stack(raw['hand_joints'].chunk(2), dim=1)),
                     **{name: raw[name] for name in ('boxes', 'box_centers', 'box_sizes')})
         if self.body_model is not None:
-            pred.update(self._hands_and_mesh(pred, left, right, mesh))
+            fingers = {f'{side}_hand_pose': fingers_from_residual(residual, self._hand_mean(side))
+                       for side, residual in zip(SIDES, (left, right), strict=True)}
+            pred.update(fingers)
+            pred.update(self.mesh(pred, self.body_model if mesh else self.landmark_model))
+            if not mesh:
+                del pred['vertices']
         return pred
 
-    def _hands_and_mesh(self, pred: dict[str, Tensor], left: Tensor, right: Tensor, mesh: bool) -> dict[str, Tensor]:
-        """What needs the body model: absolute fingers, mesh, joints and their projection."""
-        hands = {f'{side}_hand_pose': fingers_from_residual(residual, self._hand_mean(side))
-                 for side, residual in zip(SIDES, (left, right), strict=True)}
-        names = ('global_orient', 'body_pose', 'jaw_pose', 'betas', 'expression')
-        body_model = self.body_model if mesh else self.landmark_model
-        body = body_model(**{name: pred[name] for name in names}, **hands)
+    def mesh(self, pred: dict[str, Tensor], body_model: nn.Module | None = None) -> dict[str, Tensor]:
+        """vertices, keypoints_3d and keypoints_2d (see `decode`) of predicted parameters."""
+        names = ('global_orient', 'body_pose', 'jaw_pose', 'betas', 'expression', 'left_hand_pose', 'right_hand_pose')
+        body = (body_model or self.body_model)(**{name: pred[name] for name in names})
         joints = body.joints[:, WHOLE137_FROM_SMPLX144]
-        vertices = dict(vertices=body.vertices) if mesh else {}
-        return dict(hands, **vertices, keypoints_3d=joints,
+        return dict(vertices=body.vertices, keypoints_3d=joints,
                     keypoints_2d=self.head.frame.project(joints + pred['cam_t'].unsqueeze(1)))
 
     def _hand_mean(self, side: str) -> Tensor:
