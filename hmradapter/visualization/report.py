@@ -1,15 +1,21 @@
-"""One web page of results: a single file without scripts that opens from disk and asks the network for nothing."""
+"""One web page of results that opens from disk and asks the network for nothing.
+
+Without 3D views it is a single file without scripts; views add a folder of scripts beside it (see `viewer`).
+"""
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 
-from hmradapter.fileio import atomic_write
+from hmradapter.fileio import atomic_write, remove_partial_files
 from hmradapter.visualization.encoding import data_uri
 from hmradapter.visualization.meshes import fit_inside
+from hmradapter.visualization.viewer import Scene3D, StoredScene, scene_folder, store_scene
+from hmradapter.visualization.viewer.markup import VIEWER_STYLE, scene_html, script_tags
+from hmradapter.visualization.viewer.storage import remove_unused, store_viewer
 
 STYLE = '''
 :root { color-scheme: light dark; --ink: #1d2433; --soft: #5d6880; --line: #dfe3ea; --paper: #fafbfc; --card: #fff;
@@ -45,13 +51,15 @@ class Figure:
 
 @dataclass
 class Section:
-    """A titled part of the page; files are (label, path relative to the page)."""
+    """A titled part of the page; files are (label, path relative to the page); scene: an interactive 3D view, or what
+    `store_scene` made of it."""
     title: str
     notes: Sequence[str] = ()
     figures: Sequence[Figure] = ()
     tables: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]] = ()
     files: Sequence[tuple[str, str]] = ()
     warning: bool = False
+    scene: Scene3D | StoredScene | None = None
 
 
 @dataclass
@@ -63,23 +71,40 @@ class Page:
     picture_size: int = 640
 
     def html(self) -> str:
-        """The whole page as text. All text of users (names, messages) is escaped."""
+        """The whole page as text. All text of users (names, messages) is escaped. Scenes must be stored, as `write` does."""
+        scenes = [section.scene for section in self.sections if section.scene is not None]
+        if any(isinstance(scene, Scene3D) for scene in scenes):
+            raise ValueError('the page has a 3D view whose meshes lie in no file: use Page.write, or store_scene before.')
+        folders = {scene.folder.name for scene in scenes}
+        style, scripts = (STYLE + VIEWER_STYLE, script_tags(*folders)) if folders else (STYLE, '')
         notes = ''.join(f'<p>{html.escape(note)}</p>' for note in self.notes)
         body = ''.join(self._section(section) for section in self.sections)
         return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
                 f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{html.escape(self.title)}</title>'
-                f'<style>{STYLE}</style></head>\n<body><header><h1>{html.escape(self.title)}</h1>{notes}</header>\n'
-                f'{body}</body></html>\n')
+                f'<style>{style}</style></head>\n<body><header><h1>{html.escape(self.title)}</h1>{notes}</header>\n'
+                f'{body}{scripts}</body></html>\n')
 
     def write(self, path: str | Path) -> None:
-        """Write the page atomically."""
+        """Write the page atomically, after the files of its 3D views, in `scene_folder(path)`. Files of earlier views there go.
+
+        Raises ValueError for a scene that was stored elsewhere."""
+        folder = scene_folder(path)
+        sections = [replace(section, scene=_stored(section, folder)) for section in self.sections]
+        used = [name for section in sections if section.scene is not None for name in section.scene.files]
+        if used:
+            used += store_viewer(folder)
         with atomic_write(path, 'w') as file:
-            file.write(self.html())
+            file.write(replace(self, sections=sections).html())
+        if folder.is_dir():
+            remove_partial_files(folder)
+            remove_unused(folder, used)
 
     def _section(self, section: Section) -> str:
         parts = [f'<h2>{html.escape(section.title)}</h2>', *(f'<p>{html.escape(note)}</p>' for note in section.notes)]
         if section.figures:
             parts.append(f'<div class="figures">{"".join(map(self._figure, section.figures))}</div>')
+        if section.scene is not None:
+            parts.append(scene_html(section.scene, section.title))
         parts += [_table(header, rows) for header, rows in section.tables]
         if section.files:
             links = ''.join(f'<a href="{_href(path)}">{html.escape(label)}</a>' for label, path in section.files)
@@ -93,6 +118,14 @@ class Page:
         if figure.href:
             image = f'<a href="{_href(figure.href)}">{image}</a>'
         return f'<figure{" class=small" if figure.small else ""}>{image}<figcaption>{caption}</figcaption></figure>'
+
+
+def _stored(section: Section, folder: Path) -> StoredScene | None:
+    scene = store_scene(section.scene, folder) if isinstance(section.scene, Scene3D) else section.scene
+    if scene is not None and scene.folder.resolve() != folder.resolve():
+        raise ValueError(f'the scene of {section.title!r} is stored in {scene.folder}, but this page loads {folder}: '
+                         f'store it in scene_folder(path of the page).')
+    return scene
 
 
 def _href(path: str) -> str:
