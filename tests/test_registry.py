@@ -5,7 +5,7 @@ import sys
 NAMES = dict(MODELS='HandExpert', BACKBONES='HaMeRViT', HEADS='MANODecoderHead', ADAPTERS='HandAdapter', LOSSES='HandPoseLoss',
              BODY_MODELS='MANOLayer', INTEGRATORS='elbow_twist', DATASETS='ArcticDataset', TRANSFORMS='HandCrop',
              METRICS='HandMeshMetric', HOOKS='FrozenParamsHook', FUNCTIONS='hmr_collate',
-             DATA_SAMPLERS='ResumableInfiniteSampler')
+             DATA_SAMPLERS='ResumableInfiniteSampler', DETECTORS='torchvision')
 
 
 def test_registries_import_their_rooms_on_first_use():

@@ -1,4 +1,5 @@
-"""What users hand in: images, folders, boxes with sides and bodies. Every mistake is told by name, for its image alone."""
+"""What users hand in: images, folders, boxes of persons, boxes of hands with sides and bodies. Every mistake is told by name,
+for its image alone."""
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,12 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hmradapter.datasets.images import ImageFileError, probe_image
+from hmradapter.apis.inference import check_box
+from hmradapter.apis.picture_files import picture_size
+from hmradapter.datasets.images import ImageFileError
 from hmradapter.fileio import load_npz, load_object_npy
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
-PROBED_SUFFIXES = ('.jpg', '.jpeg', '.png')  # a cut file of these decodes to a grey rest without an error
-MIN_SIDE = 16  # pixels: less is no picture of a hand
+MIN_SIDE = 16             # pixels: less is no picture of a hand
+MAX_PIXELS = 200_000_000  # of a file: 600 MB when decoded. Larger ones are refused before, never shrunk
 HAND_CHOICES = ('right', 'left', 'auto')
 HAND_KEYS = {'xyxy', 'hand', 'body_pose'}
 
@@ -50,20 +53,25 @@ def read_picture(path: str | Path) -> np.ndarray:
     """(H, W, 3) uint8 BGR, turned as its orientation metadata says; grey, 16 bit and alpha are brought to this form.
 
     Raises:
-        InputError: the file is no image, was cut, or is too small. The message does not repeat its name.
+        InputError: the file is no image, was cut, is too small, or has more than MAX_PIXELS, which its header tells before
+            anything is decoded. The message does not repeat its name.
     """
-    path = Path(path)
     try:
+        width, height = picture_size(path)
+        if width * height > MAX_PIXELS:
+            raise InputError(f'it has {width} x {height} pixels, {width * height / 1e6:.0f} megapixels; at most '
+                             f'{MAX_PIXELS / 1e6:.0f} are read. Make it smaller first.')
         encoded = np.fromfile(path, dtype=np.uint8)
-        if path.suffix.lower() in PROBED_SUFFIXES:
-            probe_image(path)
     except ImageFileError as error:
         raise InputError(f'it is no usable image: {error.reason}.') from error
     except OSError as error:
         raise InputError(f'it cannot be read ({error.strerror}).') from error
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    try:
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    except cv2.error:  # some decoders raise where the others give None
+        image = None
     if image is None:
-        raise InputError(f'OpenCV cannot decode it as an image ({encoded.size} bytes).')
+        raise InputError(f'OpenCV cannot decode it as an image ({encoded.size} bytes); it may have been cut.')
     if min(image.shape[:2]) < MIN_SIDE:
         raise InputError(f'it has {image.shape[1]} x {image.shape[0]} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed.')
     return image
@@ -78,15 +86,7 @@ def read_requests(text: str, default_hand: str, body_pose: np.ndarray | None = N
     """
     path = Path(text)
     if path.suffix == '.json':
-        try:
-            content = json.loads(path.read_text(encoding='utf-8'))
-        except FileNotFoundError as error:
-            raise InputError(f'{path} does not exist.') from error
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise InputError(f'{path} is no JSON file ({error}).') from error
-        if not isinstance(content, dict) or not all(isinstance(hands, list) for hands in content.values()):
-            raise InputError(f'{path} must be {{image name: [{{"xyxy": [x0, y0, x1, y1], "hand": "right"}}, ...]}}.')
-        return content
+        return _read_lists(path, '{"xyxy": [x0, y0, x1, y1], "hand": "right"}')
     try:
         box = [float(number) for number in text.split(',')]
     except ValueError:
@@ -94,6 +94,51 @@ def read_requests(text: str, default_hand: str, body_pose: np.ndarray | None = N
     if len(box) != 4:
         raise InputError(f'--bboxes is {text!r}; it must be a .json file or four numbers x0,y0,x1,y1.')
     return [HandRequest(box, default_hand, body_pose)]
+
+
+def read_person_boxes(text: str) -> dict[str, list] | list[list[float]]:
+    """The --bboxes of a command line, for persons: a JSON file {image name: [[x0, y0, x1, y1] or {"xyxy": [...]}, ...]}, or
+    'x0,y0,x1,y1;x0,y0,x1,y1', boxes for every image. What is returned is for `person_boxes_of`, which checks each box.
+
+    Raises:
+        InputError: neither of the two.
+    """
+    path = Path(text)
+    if path.suffix == '.json':
+        return _read_lists(path, '[x0, y0, x1, y1]')
+    try:
+        boxes = [[float(number) for number in box.split(',')] for box in text.strip().rstrip(';').split(';')]
+    except ValueError:
+        boxes = [[]]
+    if any(len(box) != 4 for box in boxes):
+        raise InputError(f'--bboxes is {text!r}; it must be a .json file, or four numbers x0,y0,x1,y1 a person, with ; between '
+                         'persons.')
+    return boxes
+
+
+def person_boxes_of(boxes: dict[str, Sequence] | Sequence, name: str,
+                    size: tuple[int, int]) -> tuple[np.ndarray, list[str]]:
+    """The boxes of one image that can be used, (N, 4) float32 xyxy px as they were given (they may reach beyond the border),
+    and a message for each that cannot, which names it.
+
+    Args:
+        boxes: of `read_person_boxes`, or from Python: {image name: boxes}, or boxes (N, 4) for every image. An image that is
+            not in the dict has no person.
+        name: of the image, a key of the dict.
+        size: (width, height) px of the image.
+    """
+    entries = boxes.get(name, []) if isinstance(boxes, dict) else boxes
+    found, errors = [], []
+    for i, entry in enumerate(entries):
+        try:
+            if isinstance(entry, dict):
+                if set(entry) != {'xyxy'}:
+                    raise InputError(f'it has the fields {sorted(map(str, entry))}; it must be {{"xyxy": [x0, y0, x1, y1]}}.')
+                entry = entry['xyxy']
+            found.append(check_box(entry, size))
+        except ValueError as error:
+            errors.append(f'person {i}: {error}')
+    return np.array(found, np.float32).reshape(-1, 4), errors
 
 
 def request_of(entry, default_hand: str, default_body: np.ndarray | None = None) -> HandRequest:
@@ -131,6 +176,19 @@ def read_body_pose(path: str | Path) -> np.ndarray:
         return _body_array(readers[path.suffix](), str(path))
     except (OSError, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f'{path} cannot be read as a body pose ({error}).') from error
+
+
+def _read_lists(path: Path, entry: str) -> dict[str, list]:
+    """A JSON file {image name: [entry, ...]}; `entry` says in the error what one is."""
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError as error:
+        raise InputError(f'{path} does not exist.') from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f'{path} is no JSON file ({error}).') from error
+    if not isinstance(content, dict) or not all(isinstance(entries, list) for entries in content.values()):
+        raise InputError(f'{path} must be {{image name: [{entry}, ...]}}.')
+    return content
 
 
 def _body_array(values, where: str) -> np.ndarray:
