@@ -49,6 +49,7 @@ def store_scene(scene: Scene3D, folder: str | Path, picture_size: int = PICTURE_
     K = np.asarray(scene.K, np.float64)
     spec = dict(folder=folder.name, frames=names, variants=scene.variants, fps=scene.fps, size=[int(x) for x in scene.size],
                 focal=[K[0, 0], K[1, 1]], princpt=[K[0, 2], K[1, 2]], center=((low + high) / 2).tolist(), radius=radius,
+                picture=any(frame.picture is not None for frame in scene.frames),
                 backdrop=float(max(high[2], 0) + 0.3 * radius + 1e-3))
     return StoredScene(folder, tuple(dict.fromkeys([*names, *faces.values()])), spec)
 

@@ -1,6 +1,8 @@
 // The page: a bar of buttons for each view, built when it scrolls into sight and emptied when it is far away.
 
 (() => {
+  const HINTS = ['drag to turn · click, then scroll to zoom · right button to move',
+    'tap, then drag to turn · two fingers zoom and move'];
   let stage;
 
   function element(tag, attributes = {}, ...children) {
@@ -33,13 +35,16 @@
     } else {
       left.append(variants[0]);
     }
-    const picture = button('picture', 'the picture behind the people, where the camera saw it', () => {
-      view.picture = !view.picture;
-      picture.setAttribute('aria-pressed', view.picture);
-      view.redraw();
-    });
-    picture.setAttribute('aria-pressed', true);
-    right.append(picture, button('reset', 'as the camera saw it (key 0)', () => view.reset()),
+    if (view.spec.picture) {
+      const picture = button('picture', 'the picture behind the people, where the camera saw it', () => {
+        view.picture = !view.picture;
+        picture.setAttribute('aria-pressed', view.picture);
+        view.redraw();
+      });
+      picture.setAttribute('aria-pressed', true);
+      right.append(picture);
+    }
+    right.append(button('reset', 'as the camera saw it (key 0)', () => view.reset()),
       button('side', 'from the side', () => view.look(1, 0, 0)), button('top', 'from above', () => view.look(0, 1, 1e-3)));
     if (document.fullscreenEnabled) {
       right.append(button('full screen', 'fill the screen', () => (
@@ -80,10 +85,11 @@
   function build(holder) {
     const spec = JSON.parse(holder.dataset.scene), count = spec.frames.length;
     const canvas = element('canvas', {tabIndex: 0});
-    canvas.setAttribute('role', 'img');
+    canvas.setAttribute('role', 'application');
+    canvas.setAttribute('aria-roledescription', '3D view');
     canvas.setAttribute('aria-label', `3D view of ${spec.title}. Arrow keys turn, plus and minus zoom, 0 resets.`);
     const view = new hmradapter3d.View(canvas, spec, stage);
-    const hint = element('p', {textContent: 'drag to turn · click, then scroll to zoom · right button to move'});
+    const hint = element('p', {textContent: HINTS[Number(matchMedia('(pointer: coarse)').matches)]});
     const guard = (work) => work.then(() => { if (view.shown) holder.dataset.state = 'shown'; }, (error) => {
       holder.dataset.state = 'failed';
       hint.textContent = error.message;

@@ -106,11 +106,13 @@ hmradapter3d.View = class {
     const back = new THREE.MeshBasicMaterial({color: 0x9aa5bb, side: THREE.BackSide, ...faint});
     const edges = corners.flatMap((point, i) => [0, 0, 0, ...point, ...point, ...corners[(i + 1) % 4]]);
     lines.setAttribute('position', new THREE.BufferAttribute(new Float32Array(edges), 3));
-    this.backdrop.add(new THREE.Mesh(plane, new THREE.MeshBasicMaterial({map: texture})), new THREE.Mesh(plane, back),
+    this.pictureMaterial = new THREE.MeshBasicMaterial({map: texture, transparent: true});
+    this.backdrop.add(new THREE.Mesh(plane, this.pictureMaterial), new THREE.Mesh(plane, back),
       new THREE.LineSegments(lines, new THREE.LineBasicMaterial({color: 0x8b98b3, transparent: true, opacity: 0.6})));
   }
 
   clear() {
+    this.pictureMaterial = null;
     for (const group of [this.backdrop, ...this.groups.values()]) {
       for (const part of group.children) {
         part.geometry.setIndex(null);  // triangles are shared: they stay
@@ -159,6 +161,8 @@ hmradapter3d.View = class {
     camera.quaternion.copy(rig.quaternion);
     camera.position.copy(center).multiplyScalar(-rig.position.distanceTo(controls.target) / distance)
       .applyQuaternion(rig.quaternion).add(center).add(controls.target);
+    const turned = 2 * Math.acos(Math.min(1, Math.abs(rig.quaternion.w)));
+    if (this.pictureMaterial) this.pictureMaterial.opacity = 1 - 0.55 * Math.min(1, turned / 0.5);  // people first
   }
 
   // the picture's own lens, with room around the picture where the view is wider or higher
