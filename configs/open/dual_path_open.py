@@ -8,6 +8,8 @@ You will change: the adapter files, integrator.
 _base_ = ['../_base_/default_runtime.py', '../_base_/open_whole_body.py']
 
 data_root = 'data/open/arctic'
+body_expert = 'data/weights/open/whole_body_expert.safetensors'
+hand_expert = 'data/weights/open/hand_expert.safetensors'
 body_adapter = 'work_dirs/body_adapter_open/adapter.safetensors'
 hand_adapter = 'work_dirs/hand_adapter_open/adapter.safetensors'
 
@@ -15,9 +17,9 @@ model = dict(
     _delete_=True,
     type='DualPathEstimator',
     body=dict(from_config=('body_adapter_open.py', 'model'), options=dict(body_model_root=_base_.body_model_root),
-              adapter_file=body_adapter),
+              expert=body_expert, adapter_file=body_adapter),
     hand=dict(from_config=('hand_adapter_open.py', 'model'), options=dict(body_model_root=_base_.body_model_root),
-              adapter_file=hand_adapter),
+              expert=hand_expert, adapter_file=hand_adapter),
     hand_crop=dict(type='HandCrop', image_size=128, rescale_factor=1.3),
     integrator=dict(type='elbow_twist'),
     min_side=8.0,                                     # its images are small

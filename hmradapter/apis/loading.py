@@ -1,4 +1,4 @@
-"""From a config and weight files to a model that is ready to look at hands."""
+"""From a config and weight files to a model that is ready to look at pictures."""
 from pathlib import Path
 
 import torch
@@ -31,7 +31,8 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
         checkpoint: the expert's weights instead of the config's `model.expert`: .safetensors, an original HaMeR checkpoint, or
             a training checkpoint of this package (.pth).
         adapter: adapter.safetensors or its folder, instead of the config's `model.adapter_file`; 'none' or without any, the
-            expert runs alone, also where the config describes an adapter: an untrained one is not the base.
+            expert runs alone, also where the config describes an adapter: an untrained one is not the base. The files of a
+            dual path stand in its config; 'none' leaves both of its adapters out.
         device: 'auto', 'cpu', 'cuda:0', ...
         cfg_options: dotted keys of the config -> values.
 
@@ -42,6 +43,8 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
     if isinstance(config, Config) and cfg_options:
         raise ValueError('cfg_options belong to a config that is given by path; change a loaded config directly.')
     options = cfg.model.to_dict() if hasattr(cfg.model, 'to_dict') else dict(cfg.model)
+    if options['type'] == 'DualPathEstimator':
+        return _dual_path(cfg, options, checkpoint, adapter, device)
     if checkpoint is not None:
         options['expert'] = str(checkpoint)
     if adapter is not None:
@@ -53,5 +56,22 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
     options['trainable'] = []  # nothing learns here, so the frozen parts may run in the config's low precision
     model = MODELS.build(options)
     model.base_hash = model.base_hash or expert_hash(model)
+    return _ready(model, cfg, device)
+
+
+def _dual_path(cfg: Config, options: dict, checkpoint, adapter, device: str) -> nn.Module:
+    if checkpoint is not None or adapter not in (None, 'none'):
+        raise ValueError(f'{cfg.filename} is a dual path, which has two experts and two adapters: name their files in the '
+                         'config, or by cfg_options such as body_adapter=FILE hand_adapter=FILE.')
+    if adapter == 'none':
+        for part in ('body', 'hand'):
+            options[part] = dict(options[part], adapter_file=None)
+    model = MODELS.build(options)
+    for part in (model.body, model.hand):
+        part.base_hash = part.base_hash or expert_hash(part)
+    return _ready(model, cfg, device)
+
+
+def _ready(model: nn.Module, cfg: Config, device: str) -> nn.Module:
     model.cfg = cfg
     return model.to(pick_device(device)).eval()

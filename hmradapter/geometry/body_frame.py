@@ -63,6 +63,18 @@ class BodyFrame:
         """Camera head's output (..., 3) -> translation of the body (..., 3) m: (x, y, camera_depth sigmoid(z))."""
         return torch.cat((cam[..., :2], torch.sigmoid(cam[..., 2:]) * self.camera_depth), dim=-1)
 
+    def full_image_translation(self, cam_t: Tensor, box_center: Tensor, box_size: Tensor, focal: Tensor,
+                               princpt: Tensor) -> Tensor:
+        """Where a body stands in the camera of the whole image, (..., 3) m: what is added to its vertices there.
+        cam_t (..., 3) of the virtual camera, box_center (..., 2) and box_size (..., 2) = (w, h) of the crop in pixels of the
+        unmirrored image, focal and princpt (..., 2) of that image. The crop's centre is on the virtual camera's axis. As with
+        HaMeR's camera, the body keeps the orientation that the crop shows (`crop_rays` says by how much that is off)."""
+        step = box_size[..., 0] / self.img_size[1]  # px of the image to one of the encoder's crop
+        depth = cam_t[..., 2] * focal[..., 0] / (self.focal[0] * step)
+        offset = (box_center - princpt) * (depth / focal[..., 0]).unsqueeze(-1)
+        ratio = focal[..., :1] / focal  # pixels that are not square
+        return torch.cat(((cam_t[..., :2] + offset) * ratio, depth.unsqueeze(-1)), dim=-1)
+
     def project(self, points: Tensor) -> Tensor:
         """Points (..., N, 3) m of the virtual camera -> cells of the body's map (..., N, 2)."""
         guarded = torch.cat((points[..., :2], points[..., 2:] + Z_GUARD), dim=-1)
