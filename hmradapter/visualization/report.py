@@ -76,7 +76,7 @@ class Page:
         if any(isinstance(scene, Scene3D) for scene in scenes):
             raise ValueError('the page has a 3D view whose meshes lie in no file: use Page.write, or store_scene before.')
         folders = {scene.folder.name for scene in scenes}
-        style, scripts = (STYLE + VIEWER_STYLE, script_tags(*folders)) if folders else (STYLE, '')
+        style, scripts = (STYLE + VIEWER_STYLE, script_tags(min(folders))) if folders else (STYLE, '')
         notes = ''.join(f'<p>{html.escape(note)}</p>' for note in self.notes)
         body = ''.join(self._section(section) for section in self.sections)
         return (f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'

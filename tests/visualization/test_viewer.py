@@ -272,6 +272,7 @@ def test_variants_are_shown_one_by_one_and_side_by_side(opened):
 def test_a_video_plays_and_its_slider_seeks(opened):
     page = opened([Section('x', scene=video(12))])
     place = page.scene()
+    assert place.get_by_role('button', name='picture').count() == 0  # there is none
     first = place_of(red(page.pixels()))
     place.get_by_role('button', name='play').click()
     page.tab.wait_for_function('document.querySelector("output").textContent === "12 / 12"')
