@@ -145,10 +145,10 @@ class HOGDetector(PersonDetector):
 @DETECTORS.register_module(name='auto')
 class AutoDetector(PersonDetector):
     """The default, which needs no download: 'hog', and where that finds nobody 'whole_image', whose flag tells so.
-    Arguments as of `HOGDetector`."""
+    Arguments as of `HOGDetector`; it asks for surer persons, since a wrong box is worse here than the whole image."""
     name = 'auto'
 
-    def __init__(self, score_thr: float = 0.3, max_side: int = 640, overlap: float = 0.4):
+    def __init__(self, score_thr: float = 0.6, max_side: int = 640, overlap: float = 0.4):
         super().__init__(score_thr)
         self.hog, self.whole_image = HOGDetector(score_thr, max_side, overlap), WholeImage()
 

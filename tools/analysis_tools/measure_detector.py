@@ -24,7 +24,7 @@ FOUND = 0.5
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config with a dataset of persons')
-    parser.add_argument('--split', choices=('train', 'val', 'test'), default='val', help="which dataloader's dataset")
+    parser.add_argument('--split', choices=('val', 'test'), default='val', help="which dataloader's dataset")
     parser.add_argument('--count', type=int, default=200, help='images, evenly over the dataset')
     parser.add_argument('--det-model', default='hog', help='as for build_detector')
     parser.add_argument('--det-weights')
@@ -57,7 +57,7 @@ def main(argv=None) -> int:
     surest = np.array([iou[:1].max(initial=0) > FOUND for iou in overlaps])
     some = np.array([iou.max(initial=0) > FOUND for iou in overlaps])
     rows = [['person found by the surest box', _share(surest)], ['person found by some box', _share(some)],
-            ['no box at all', _share(~np.array(detected))],
+            ['nobody detected', _share(~np.array(detected))],
             ['other boxes an image', f'{np.mean(np.array(counts) - some):.2f}'],
             ['seconds an image, median', f'{np.median(seconds):.3f}'], ['person, px high, median', f'{np.median(heights):.0f}']]
     print(text_table([f'{args.det_model}, {len(some)} images', ''], rows))
