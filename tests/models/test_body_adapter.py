@@ -346,7 +346,7 @@ def test_a_step_on_every_loss_teaches_the_adapter_alone(open_body_models):
     frozen = state_hash(model.frozen_state())
     sys.path.insert(0, str(ANALYSIS_TOOLS))
     try:
-        from benchmark import make_batch
+        from benchmarks.experts import make_batch
     finally:
         sys.path.pop(0)
     inputs, batch = make_batch(model, 2, torch.device('cpu'))

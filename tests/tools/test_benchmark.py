@@ -22,3 +22,16 @@ def test_a_config_without_an_adapter_is_refused():
     done = subprocess.run([sys.executable, str(TOOL), 'configs/open/hand_expert_open.py'], capture_output=True, text=True,
                           cwd=TOOL.parents[2])
     assert done.returncode == 1 and 'hand_expert_open.py has no adapter' in done.stderr
+
+
+def test_the_dual_path_is_timed_by_stage(tmp_path, open_body_models):
+    done = subprocess.run([sys.executable, str(TOOL), 'configs/open/dual_path_open.py', '--repeats', '1', '--threads', '1',
+                           '--csv', str(tmp_path)], capture_output=True, text=True, cwd=TOOL.parents[2])
+    assert done.returncode == 0, done.stderr
+    path, = tmp_path.glob('benchmark-dual_path_open-*.csv')
+    rows = list(csv.DictReader(path.open()))
+    assert len(rows) == 14 and {row['dtype'] for row in rows} == {'float32', 'bfloat16'}
+    whole, stages = (sum(float(row['seconds']) for row in rows if (row['variant'] == 'whole') == is_whole)
+                     for is_whole in (True, False))
+    assert 0 < stages < 1.5 * whole
+    assert 'vertices in bfloat16 against float32' in done.stdout

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
-from torch import Tensor
+from torch import Tensor, nn
 
 from hmradapter.geometry.boxes import clip_box
 from hmradapter.geometry.cameras import intrinsic_matrix
@@ -47,8 +47,9 @@ class DualPathEstimator(BaseModel):
     hand ViT sees the hands of all persons of a batch in one call. A hand without a usable box stays the whole-body expert's.
 
     Args:
-        body: config of a WholeBodyExpert with a body model.
-        hand: config of a HandExpert. An adapter without its `adapter_file` is left out, in both: untrained it is not the base.
+        body: config of a WholeBodyExpert with a body model, or the expert itself.
+        hand: config of a HandExpert, or the expert itself. In configs an adapter without its `adapter_file` is left out:
+            untrained it is not the base.
         hand_crop: config of the transform that cuts hands out, as the hand expert's pipeline has it.
         integrator: config of INTEGRATORS.
         min_side: px of the image that the longer side of a hand's tight box must have.
@@ -59,15 +60,15 @@ class DualPathEstimator(BaseModel):
             (the rows of the paper's tables 1 and 2).
     """
 
-    def __init__(self, body: dict, hand: dict, hand_crop: dict, integrator: dict | None = None, min_side: float = MIN_SIDE,
-                 min_inside: float = MIN_INSIDE, ray_strength: tuple[float, float] = (0.0, 0.0), rows: Sequence[str] = ()):
+    def __init__(self, body: dict | nn.Module, hand: dict | nn.Module, hand_crop: dict, integrator: dict | None = None,
+                 min_side: float = MIN_SIDE, min_inside: float = MIN_INSIDE, ray_strength: tuple[float, float] = (0.0, 0.0),
+                 rows: Sequence[str] = ()):
         unknown = [row for row in rows if row not in ROWS]
         if unknown:
             raise ValueError(f'rows has {unknown}; it may hold {ROWS}.')
-        body_model = MODELS.build(_for_inference(body))
-        super().__init__(data_preprocessor=body_model.data_preprocessor)
-        self.body = body_model
-        self.hand = MODELS.build(_for_inference(hand))
+        body, hand = (part if isinstance(part, nn.Module) else MODELS.build(_for_inference(part)) for part in (body, hand))
+        super().__init__(data_preprocessor=body.data_preprocessor)
+        self.body, self.hand = body, hand
         self.hand_crop = TRANSFORMS.build(dict(hand_crop, blur=True))  # HaMeR blurs at inference
         self.integrator = INTEGRATORS.build(integrator or dict(type='elbow_twist'))
         self.min_side, self.min_inside = min_side, min_inside
