@@ -1,4 +1,4 @@
-"""Meshes as OBJ and GLB files.
+"""Meshes as OBJ, PLY and GLB files.
 
 Convention: files are in the frame of 3D viewers, x right, y up, z towards the viewer: the OpenCV camera frame turned by half a
 turn about x. Metres, where the hand stands before the camera. A point 1 m before the camera is (0, 0, -1) in the file.
@@ -28,6 +28,13 @@ def write_obj(path: str | Path, mesh: Mesh) -> None:
         file.write('# metres; x right, y up, z towards the viewer\n' + '\n'.join(lines) + '\n')
 
 
+def write_ply(path: str | Path, mesh: Mesh) -> None:
+    """One mesh as binary PLY (float32), atomically."""
+    content = trimesh.Trimesh(viewer_vertices(mesh.vertices), mesh.faces, process=False).export(file_type='ply')
+    with atomic_write(path) as file:
+        file.write(content)
+
+
 def write_glb(path: str | Path, meshes: dict[str, Mesh]) -> None:
     """Named meshes as one binary glTF scene, atomically; smooth normals, one matt material each."""
     scene = trimesh.Scene()
@@ -45,7 +52,7 @@ def write_glb(path: str | Path, meshes: dict[str, Mesh]) -> None:
 
 
 def read_mesh(path: str | Path) -> trimesh.Trimesh:
-    """An OBJ or GLB file as one trimesh, vertices as stored (nothing merged)."""
+    """An OBJ, PLY or GLB file as one trimesh, vertices as stored (nothing merged)."""
     with open(path, 'rb') as file:
         loaded = trimesh.load(io.BytesIO(file.read()), file_type=Path(path).suffix[1:], process=False)
     return loaded.to_mesh() if isinstance(loaded, trimesh.Scene) else loaded

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hmradapter.synthetic.renderer import RayCaster
-from hmradapter.visualization.mesh_files import read_mesh, viewer_vertices, write_glb, write_obj
+from hmradapter.visualization.mesh_files import read_mesh, viewer_vertices, write_glb, write_obj, write_ply
 from hmradapter.visualization.meshes import Mesh, fit_inside, hole_faces, overlay, render, side_view, vertex_normals
 
 K = np.array([[200., 0, 40], [0, 200., 30], [0, 0, 1]])
@@ -87,12 +87,13 @@ def test_closing_a_hole_gives_a_watertight_mesh():
     assert len(hole_faces(mesh.faces)) == 0
 
 
-def test_glb_and_obj_reload_with_the_same_bounds_and_numbers(tmp_path):
+def test_glb_obj_and_ply_reload_with_the_same_bounds_and_numbers(tmp_path):
     mesh = box((0.0123456789, -0.2, 0.7))
     write_glb(tmp_path / 'm.glb', {'hand': mesh})
     write_obj(tmp_path / 'm.obj', mesh)
+    write_ply(tmp_path / 'm.ply', mesh)
     expected = viewer_vertices(mesh.vertices)
-    for file in ('m.glb', 'm.obj'):
+    for file in ('m.glb', 'm.obj', 'm.ply'):
         loaded = read_mesh(tmp_path / file)
         np.testing.assert_array_equal(np.float32(loaded.bounds), np.stack([expected.min(0), expected.max(0)]))
         np.testing.assert_array_equal(np.float32(loaded.vertices), expected)
