@@ -54,7 +54,7 @@ class BoxTracker:
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         scores = np.ones(len(boxes)) if scores is None else np.asarray(scores, np.float64)
         if scores.shape != (len(boxes),):
-            raise ValueError(f'there are {len(boxes)} boxes and scores of shape {scores.shape}: a score for each box is needed.')
+            raise ValueError(f'there are {len(boxes)} boxes and scores of shape {scores.shape}: each box needs one.')
         sound = np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1) & np.isfinite(scores)
         order = np.lexsort((*boxes.T[::-1], -scores))  # best first, then by place: what decides ties is in the boxes themselves
         order = order[sound[order]]
