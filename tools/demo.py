@@ -16,7 +16,7 @@ import numpy as np
 from mmengine.config import DictAction
 from tqdm import tqdm
 
-from hmradapter.apis.demo_run import DemoRun, DemoSettings
+from hmradapter.apis.hand_run import HandRun, HandSettings
 from hmradapter.apis.inputs import (
     HAND_CHOICES,
     HandRequest,
@@ -64,22 +64,22 @@ def main(argv: list[str] | None = None) -> int:
         requests = [HandRequest(None, args.hand, body_pose)]
         if args.bboxes:
             requests = read_requests(args.bboxes, args.hand, body_pose)
-        run = DemoRun(DemoSettings(
+        run = HandRun(HandSettings(
             config=args.config, checkpoint=args.checkpoint, adapter=args.adapter, device=args.device,
             cfg_options=args.cfg_options, out_dir=Path(args.out_dir), batch_size=args.batch_size, focal=args.focal,
             intrinsics=_intrinsics(args.intrinsics), compare_base=args.compare_base, overwrite=args.overwrite,
-            default_hand=args.hand, default_body=body_pose))
+            default_hand=args.hand, default_body=body_pose), images, requests)
     except (ValueError, OSError) as error:  # the user's mistakes, told without a traceback
         print(f'demo.py: {error}', file=sys.stderr)
         return 2
     if not args.bboxes:
         print('No --bboxes: the whole image is taken as the box of one hand.')
-    page = run.process(images, requests, progress=lambda items: tqdm(items, unit='image'))
+    page = run.process(lambda items, what: tqdm(items, desc=what))
     for line in run.summary():
         print(line)
     for source, message in run.errors:
         print(f'error: {source}: {message}', file=sys.stderr)
-    print(f'{run.done} of {len(images)} images done ({run.reused} unchanged), {len(run.errors)} errors.\nOpen {page}')
+    print(f'{run.done} of {run.total} images done ({run.reused} unchanged), {len(run.errors)} errors.\nOpen {page}')
     return 1 if run.errors else 0
 
 

@@ -1,38 +1,31 @@
-"""A run over images: predict, write, collect errors, and one web page of it all."""
-from collections.abc import Callable, Iterable, Sequence
+"""A run over images whose hands are given by boxes."""
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from hmradapter.apis.hand_mesh import HandModel
-from hmradapter.apis.image_outputs import (
-    ImageOutputs,
-    draw_input,
-    fingerprint,
-    read_output_picture,
-    reuse_outputs,
-    write_outputs,
-)
+from hmradapter.apis.hand_outputs import draw_hands, write_hand_outputs
 from hmradapter.apis.inference import adapter_off, check_box, infer_hands, make_camera
 from hmradapter.apis.inputs import HandRequest, InputError, output_names, read_picture, request_of
 from hmradapter.apis.loading import init_model
+from hmradapter.apis.picture_outputs import Outputs, fingerprint, read_output_picture, reuse_outputs
 from hmradapter.apis.prediction import HandPrediction
+from hmradapter.apis.run import Progress, Run, adapter_facts
 from hmradapter.evaluation.errors import pve_mm, rotation_error_deg
 from hmradapter.evaluation.tables import text_table
 from hmradapter.fileio import sha256_file
-from hmradapter.models.adapters.adapter_file import WEIGHTS
 from hmradapter.synthetic.renderer import RayCaster
 from hmradapter.version import __version__
-from hmradapter.visualization.report import Figure, Page, Section
+from hmradapter.visualization.report import Section
 
-PAGE = 'index.html'
 HEADER = ('hand', 'side', 'box (px)', 'depth (m)', 'position (m)', 'guided by a body')
 COMPARED = ('against base: vertices (mm)', 'wrist (deg)')
 
 
 @dataclass(frozen=True)
-class DemoSettings:
+class HandSettings:
     """What a user chooses; names as in tools/demo.py."""
     config: str
     out_dir: Path
@@ -49,11 +42,18 @@ class DemoSettings:
     default_body: np.ndarray | None = None
 
 
-class DemoRun:
-    """Holds the model and does one image after the other. errors: (file, message); done, reused: numbers of images."""
+class HandRun(Run):
+    """Holds the model and does one image after the other.
 
-    def __init__(self, settings: DemoSettings):
-        self.settings = settings
+    Args:
+        images: paths.
+        requests: hands to look at in every image, or lists by image name as `inputs.read_requests` gives them.
+    """
+    title = 'Hands'
+
+    def __init__(self, settings: HandSettings, images: Sequence[Path], requests: dict[str, list] | Sequence[HandRequest]):
+        super().__init__(settings.out_dir)
+        self.settings, self.images, self.requests, self.total = settings, images, requests, len(images)
         self.model = init_model(settings.config, settings.checkpoint, settings.adapter, settings.device, settings.cfg_options)
         if self.model.body_model is None:
             raise InputError(f'{settings.config} has no body_model, without which there are no meshes.')
@@ -62,31 +62,23 @@ class DemoRun:
         make_camera((100, 100), settings.intrinsics, settings.focal)  # tells now, not at every image
         self.hand_model = HandModel.of(self.model.body_model)
         self.caster = RayCaster('auto' if settings.device == 'auto' else settings.device)
-        self.weights = self._weights()
-        self.errors: list[tuple[str, str]] = []
-        self.done = self.reused = 0
+        self.weights = dict(config=str(self.model.cfg.filename), base_hash=self.model.base_hash,
+                            body_model=self.hand_model.sha256,
+                            **adapter_facts(self.model, settings.adapter or self.model.cfg.model.get('adapter_file')))
         self._rows: list[list[str]] = []
 
-    def process(self, images: Sequence[Path], requests: dict[str, list] | Sequence[HandRequest],
-                progress: Callable[[Iterable], Iterable] = iter) -> Path:
-        """Do all images and write the page; returns its path. An image that cannot be used is an entry of `errors`.
-
-        Args:
-            requests: hands to look at in every image, or lists by image name as `inputs.read_requests` gives them.
-        """
-        self.settings.out_dir.mkdir(parents=True, exist_ok=True)
-        sections, names = [], output_names(images)
-        if isinstance(requests, dict):
-            known = {image.name for image in images}
-            self.errors += [(name, 'is in the boxes file, but not among the images.') for name in requests if name not in known]
-        for image in progress(images):
+    def _sections(self, progress: Progress) -> list[Section]:
+        sections, names = [], output_names(self.images)
+        if isinstance(self.requests, dict):
+            known = {image.name for image in self.images}
+            self.errors += [(name, 'is in the boxes file, but not among the images.') for name in self.requests
+                            if name not in known]
+        for image in progress(self.images, 'images'):
             try:
-                sections.append(self._image(image, names[image], requests))
+                sections.append(self._image(image, names[image], self.requests))
             except ValueError as error:
                 self.errors.append((str(image), str(error)))
-        page = Page('Hands', self._notes(len(images)), self._error_section() + [section for section in sections if section])
-        page.write(self.settings.out_dir / PAGE)
-        return self.settings.out_dir / PAGE
+        return [section for section in sections if section is not None]
 
     def summary(self) -> list[str]:
         """The table of all hands as lines of text."""
@@ -105,11 +97,11 @@ class DemoRun:
         image_hash = sha256_file(path)
         run = fingerprint(__version__, self.weights, image_hash, [vars(hand) for hand in hands], camera.K,
                           settings.compare_base)
-        outputs = None if settings.overwrite else reuse_outputs(settings.out_dir, name, run, self.hand_model)
+        outputs = None if settings.overwrite else reuse_outputs(settings.out_dir, name, run, self.hand_model, ('compared',))
         self.reused += outputs is not None
         if outputs is None:
             predictions, base = self._predict(image, hands)
-            outputs = write_outputs(
+            outputs = write_hand_outputs(
                 settings.out_dir, name, image, predictions, camera, self.hand_model, self.caster, run, base,
                 compared=[] if base is None else [_comparison(*pair) for pair in zip(predictions, base, strict=True)],
                 source=dict(path=str(path), size=list(size), sha256=image_hash), weights=self.weights)
@@ -147,40 +139,27 @@ class DemoRun:
         with adapter_off(self.model):
             return predictions, infer_hands(self.model, image, boxes, [found.hand for found in predictions], bodies, **options)
 
-    def _section(self, path: Path, image: np.ndarray, outputs: ImageOutputs, notes: list[str]) -> Section:
+    def _section(self, path: Path, image: np.ndarray, outputs: Outputs, notes: list[str]) -> Section:
         folder = self.settings.out_dir
-        figures = [Figure('input', draw_input(image, outputs.predictions))]
+        figures = [self.figure('input', draw_hands(image, outputs.predictions))]
         what = 'base + adapter' if self.model.adapter is not None else 'prediction'
         titles = dict(base_overlay='base', overlay=what, base_side='base from the side', side=f'{what} from the side')
         for kind, title in titles.items():
             if kind in outputs.pictures:
                 file = outputs.pictures[kind]
-                figures.append(Figure(title, read_output_picture(folder, file), file, small='side' in kind))
+                figures.append(self.figure(title, read_output_picture(folder, file), file, small='side' in kind))
         rows = [[str(i), *_cells(prediction)] for i, prediction in enumerate(outputs.predictions)]
         if self.settings.compare_base:
-            rows = [row + [f'{value:.1f}' for value in pair] for row, pair in zip(rows, outputs.compared, strict=True)]
+            rows = [row + [f'{value:.1f}' for value in pair] for row, pair in zip(rows, outputs.facts['compared'], strict=True)]
         self._rows += [[path.name, *row] for row in rows]
         header = [*HEADER, *(COMPARED if self.settings.compare_base else ())]
         return Section(path.name, notes, figures, [(header, rows)] if rows else [], outputs.files)
 
-    def _error_section(self) -> list[Section]:
-        if not self.errors:
-            return []
-        return [Section('Could not be used', [f'{source}: {message}' for source, message in self.errors], warning=True)]
-
-    def _weights(self) -> dict:
-        settings = self.settings
-        found = dict(config=str(self.model.cfg.filename), base_hash=self.model.base_hash, body_model=self.hand_model.sha256)
-        if self.model.adapter is not None:
-            file = Path(settings.adapter or self.model.cfg.model.adapter_file)
-            found.update(adapter=str(file), adapter_sha256=sha256_file(file / WEIGHTS if file.is_dir() else file))
-        return found
-
-    def _notes(self, count: int) -> list[str]:
+    def _notes(self) -> list[str]:
         settings = self.settings
         camera = 'given by the user' if settings.intrinsics is not None or settings.focal is not None else (
             'assumed (focal length 5000 / 256 of the longer side): depths are not metric')
-        return [f'{self.done} of {count} images. Config {self.weights["config"]}, base {self.weights["base_hash"][:12]}, '
+        return [f'{self.done} of {self.total} images. Config {self.weights["config"]}, base {self.weights["base_hash"][:12]}, '
                 f'adapter {self.weights.get("adapter", "none")}. Camera: {camera}.']
 
 
