@@ -25,7 +25,8 @@ class BodyGuidance:
     Args:
         source: one of SOURCES.
         path: for 'file', an `.npz` with key (N,) names of persons (a hand's key without its last part), global_orient (N, 3)
-            and body_pose (N, 21, 3), axis-angle, radians, camera frame.
+            and body_pose (N, 21, 3), axis-angle, radians, camera frame; or the dump of a whole-body evaluation
+            (`tools/test.py --dump`), whose predictions have the names pred_global_orient and pred_body_pose and are matrices.
     """
 
     def __init__(self, source: str = 'annotation', path: str | None = None):
@@ -35,14 +36,13 @@ class BodyGuidance:
             raise ValueError(f"guidance has source {source!r} and path {path!r}: a path goes with source='file' only.")
         self.source, self.path = source, path
         self._rows: np.ndarray | None = None   # row of the file for each row of the store, -1: none
-        self._poses: np.ndarray | None = None  # (N, 22, 3)
+        self._poses: Tensor | None = None      # (N, 22, 3, 3)
 
     def open(self, store: PreparedStore) -> None:
         """Read the file, if there is one, and join it with the store's keys."""
         if self.source != 'file':
             return
-        data = load_npz(self.path, ('key', 'global_orient', 'body_pose'))
-        poses = np.concatenate((data['global_orient'].reshape(-1, 1, 3), data['body_pose'].reshape(-1, 21, 3)), axis=1)
+        data, poses = self._read_bodies()
         names = np.char.encode(data['key'].astype(str)) if data['key'].dtype.kind != 'S' else data['key']
         if len(names) != len(poses):
             raise ValueError(f'{self.path} has {len(names)} keys, but {len(poses)} poses.')
@@ -50,22 +50,31 @@ class BodyGuidance:
         keys = store.keys()
         at = np.searchsorted(names, keys, sorter=order).clip(max=max(len(names) - 1, 0))
         rows = order[at] if len(names) else np.zeros(len(keys), int)
-        usable = np.isfinite(poses).all((1, 2))
+        usable = poses.isfinite().all(dim=3).all(dim=2).all(dim=1).numpy()
         found = (names[rows] == keys) & usable[rows] if len(names) else np.zeros(len(keys), bool)
         if len(keys) and not found.any():
             raise ValueError(f'{self.path} has a body for none of the {len(keys)} persons of {Path(store.folder).name}: its '
                              f'keys look like {names[:1].tolist()}, those of the data set like {keys[:1].tolist()}.')
         if not found.all():
             print_log(f'{self.path} has bodies for {found.sum()} of {len(keys)} persons; the others go without.', 'current')
-        self._rows, self._poses = np.where(found, rows, -1), poses.astype(np.float32)
+        self._rows, self._poses = np.where(found, rows, -1), poses
+
+    def _read_bodies(self) -> tuple[dict, Tensor]:
+        """The file's arrays and its bodies (N, 22, 3, 3)."""
+        try:
+            data = load_npz(self.path, ('key', 'pred_global_orient', 'pred_body_pose'))
+        except KeyError:
+            data = load_npz(self.path, ('key', 'global_orient', 'body_pose'))
+            pose = np.concatenate((data['global_orient'].reshape(-1, 1, 3), data['body_pose'].reshape(-1, 21, 3)), axis=1)
+            return data, axis_angle_to_rotmat(torch.from_numpy(pose)).float()
+        pose = np.concatenate((data['pred_global_orient'][:, None], data['pred_body_pose']), axis=1)
+        return data, torch.from_numpy(pose).float()
 
     def __call__(self, row: int, record: np.void) -> tuple[Tensor, float]:
         """body_pose (22, 3, 3) and its validity, 1. or 0.; zeros where there is none."""
-        pose = None
         if self.source == 'annotation' and int(record['flags']) & HAS_BODY == HAS_BODY:
             pose = np.concatenate((record['global_orient'][None], record['body_pose']))
-        elif self.source == 'file' and self._rows[row] >= 0:
-            pose = self._poses[self._rows[row]]
-        if pose is None:
-            return torch.zeros(22, 3, 3), 0.0
-        return axis_angle_to_rotmat(torch.from_numpy(pose)), 1.0
+            return axis_angle_to_rotmat(torch.from_numpy(pose)), 1.0
+        if self.source == 'file' and self._rows[row] >= 0:
+            return self._poses[self._rows[row]], 1.0
+        return torch.zeros(22, 3, 3), 0.0

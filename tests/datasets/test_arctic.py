@@ -344,7 +344,8 @@ def test_prepared_once_and_again_when_something_changes(copy, build, open_body_m
     assert elsewhere.store.folder.parent == tmp_path / 'there'
 
 
-def test_guidance_sources(build, release, tmp_path):
+@pytest.mark.parametrize('is_dump', [False, True])
+def test_guidance_sources(build, release, tmp_path, is_dump):
     annotated = build()
     nothing = build(guidance=dict(source='none')).get_data_info(3)
     assert nothing['has_body_pose'] == 0 and not nothing['body_pose'].any()
@@ -354,7 +355,11 @@ def test_guidance_sources(build, release, tmp_path):
     order = rng.permutation(len(keys))[2:]  # two bodies are missing, the others in any order
     poses[order[-1]] = np.nan
     path = tmp_path / 'bodies.npz'
-    np.savez(path, key=keys[order].astype(str), global_orient=poses[order, 0], body_pose=poses[order, 1:])
+    if is_dump:
+        matrices = axis_angle_to_rotmat(torch.from_numpy(poses[order])).numpy()
+        np.savez(path, key=keys[order].astype(str), pred_global_orient=matrices[:, 0], pred_body_pose=matrices[:, 1:])
+    else:
+        np.savez(path, key=keys[order].astype(str), global_orient=poses[order, 0], body_pose=poses[order, 1:])
     dataset = build(guidance=dict(source='file', path=str(path)))
     known = {int(row) for row in order[:-1]}
     for i in range(len(dataset)):
