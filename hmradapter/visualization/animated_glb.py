@@ -119,10 +119,11 @@ def _add_person(file: _Animation, motion: Motion, layer: SMPLXLayer, color: tupl
         file.gltf.meshes[mesh].weights = motion.expression[0].tolist()
     bind = np.tile(np.eye(4, dtype=np.float32), (len(rest.joints), 1, 1))
     bind[:, 3, :3] = -rest.joints  # transposed: the last row is the shift
-    skin = file.add('skins', gltf.Skin(joints=skeleton, skeleton=skeleton[0], inverseBindMatrices=file.array(bind),
+    figure = file.add('nodes', gltf.Node(name=f'{motion.name} skeleton', children=[skeleton[0]]))  # Blender: one armature each
+    skin = file.add('skins', gltf.Skin(joints=skeleton, skeleton=figure, inverseBindMatrices=file.array(bind),
                                        name=motion.name))
     node = file.add('nodes', gltf.Node(name=motion.name, mesh=mesh, skin=skin))
-    file.gltf.scenes[0].nodes += [node, skeleton[0]]
+    file.gltf.scenes[0].nodes += [node, figure]
 
     times = file.array((motion.times - start).astype(np.float32), bounds=True)
     for joint, number in enumerate(skeleton):

@@ -3,7 +3,8 @@
 Convention: metres (Blender's scale 1; `scale=100` writes centimetres, which is what Maya and MotionBuilder expect), degrees,
 frame of `mesh_files` (x right, y up, z towards the viewer). The hierarchy is the motion's own resting body, T-pose, facing +z.
 The root stands at the origin of the hierarchy and has six channels, its place is absolute; all others have three. A channel
-order "Zrotation Xrotation Yrotation" means R = Rz Rx Ry on columns. Expressions and the mesh do not travel.
+order "Zrotation Xrotation Yrotation" means R = Rz Rx Ry on columns. Expressions and the mesh do not travel. Blender counts
+the file's first frame as its frame 1.
 """
 import dataclasses
 from pathlib import Path
