@@ -100,7 +100,7 @@ class SMPLXLayer(SkinnedModel):
     def _part(self, name: str, rotations: Tensor | None, batch: int) -> Tensor:
         count = POSE_PARTS[name]
         if rotations is None:
-            return torch.eye(3, device=self.v_template.device).expand(batch, count, 3, 3)
+            return torch.eye(3).to(self.v_template).expand(batch, count, 3, 3)
         if rotations.shape[1:] != (count, 3, 3):
             raise ValueError(f'{name} has the shape {tuple(rotations.shape)} instead of (B, {count}, 3, 3) rotation matrices.')
         return rotations.to(self.v_template.dtype).expand(batch, -1, -1, -1)

@@ -99,12 +99,14 @@ def render(meshes: Sequence[Mesh], K: np.ndarray, size: tuple[int, int], caster:
     return blocks
 
 
-def side_view(mesh: Mesh, size: int, caster: RayCaster, degrees: float = 90.0) -> np.ndarray:
+def side_view(mesh: Mesh, size: int, caster: RayCaster, degrees: float = 90.0, center: np.ndarray | None = None,
+              radius: float | None = None) -> np.ndarray:
     """The mesh alone, turned about the vertical axis through its centre, on a plain ground, (size, size, 3) uint8 BGR.
-    At 90 degrees one looks along the camera's -x axis: the side that the picture does not show."""
-    center = (mesh.vertices.max(0) + mesh.vertices.min(0)) / 2
+    At 90 degrees one looks along the camera's -x axis: the side that the picture does not show. `center` (3,) and `radius`, in
+    metres, of what fills the picture are the mesh's own where they are not given; those of a film stay the same."""
+    center = (mesh.vertices.max(0) + mesh.vertices.min(0)) / 2 if center is None else center
     points = mesh.vertices - center
-    radius = max(float(np.linalg.norm(points, axis=1).max()), 1e-6)
+    radius = max(float(np.linalg.norm(points, axis=1).max()) if radius is None else radius, 1e-6)
     angle = np.deg2rad(degrees)
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
     distance = 8 * radius  # long lens: little perspective
