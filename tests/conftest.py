@@ -1,8 +1,10 @@
 """What tests of several rooms share."""
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from chromium import FLAGS, SOFTWARE_GL
 from hypothesis import settings
 
 # no deadline: how long an example takes depends on what else the machine does, not on what is tested
@@ -31,3 +33,21 @@ def open_body_models():
     Processes that build at once do no harm: each file appears whole, and all write the same bytes."""
     from hmradapter.body_models.open_model.build import build_open_body_models
     return build_open_body_models(TESTS.parent / 'data' / 'body_models' / 'open')
+
+
+@pytest.fixture(scope='module')
+def launch():
+    """`launch(*flags)` starts a browser with a fresh profile."""
+    path = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+    if path is None:
+        pytest.skip('there is no chromium here: apt-get install chromium')
+    api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed: requirements/tests.txt')
+    with api.sync_playwright() as playwright:
+        yield lambda *flags: playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
+
+
+@pytest.fixture(scope='module')
+def browser(launch):
+    browser = launch(*SOFTWARE_GL)
+    yield browser
+    browser.close()

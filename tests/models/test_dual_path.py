@@ -3,65 +3,29 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import BaseDataElement
+from tiny_experts import CROP, write_adapters, write_experts
 from torch.testing import assert_close
 
-from hmradapter.fileio import write_safetensors
 from hmradapter.geometry.handover import SIDES, hand_from_body
 from hmradapter.geometry.mirror import mirror_body_pose, mirror_image, mirror_rotmat
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
-from hmradapter.models.adapters import save_adapter
 from hmradapter.models.estimators import DualPathEstimator, WholeBodyExpert
-from hmradapter.models.expert_weights import EXPERT_FORMAT, expert_state
-from hmradapter.registry import MODELS
 from hmradapter.structures import HMRDataSample
 from hmradapter.structures.data_sample import stack_samples
 
-BODY = dict(
-    type='WholeBodyExpert', frozen_dtype='fp32',
-    backbone=dict(type='SMPLerXViT', img_size=(128, 96), embed_dim=32, depth=1, num_heads=2),
-    head=dict(type='SMPLerXHead', context_dim=32, boxes=dict(dim=16), hand_rotation=dict(dim=24), body_rotation=dict(dim=16),
-              frame=dict(img_size=(128, 96), map_size=(8, 8, 6), hand_map_size=(8, 8, 8), focal=(2500.0, 2500.0),
-                         princpt=(48.0, 64.0))))
-BODY_ADAPTER = dict(type='BodyAdapter', depth=1, dim=32, heads=2, head_dim=16, mlp_dim=32, ffn_hidden=(40,))
-HAND = dict(
-    type='HandExpert', frozen_dtype='fp32',
-    backbone=dict(type='HaMeRViT', img_size=(128, 96), embed_dim=32, depth=1, num_heads=2),
-    head=dict(type='MANODecoderHead', context_dim=32, dim=32, depth=2, heads=2, head_dim=16, mlp_dim=32))
-HAND_ADAPTER = dict(type='HandAdapter', joints='arm')
-CROP = dict(type='HandCrop', image_size=128)
 WIDTH, HEIGHT = 160, 240
 
 
 @pytest.fixture(scope='module')
 def configs(open_body_models, tmp_path_factory):
-    """Both experts with weights on disk, random ones with boxes of some size."""
-    folder = tmp_path_factory.mktemp('experts')
-    parts = dict(body=dict(BODY, body_model=dict(type='SMPLXLayer', model_path=str(open_body_models))),
-                 hand=dict(HAND, body_model=dict(type='MANOLayer', model_path=str(open_body_models))))
-    for name, part in parts.items():
-        torch.manual_seed(0)
-        with pytest.warns(UserWarning, match='RANDOM WEIGHTS'):
-            model = MODELS.build(part)
-        if name == 'body':
-            for size in model.head.boxes.to_size.values():
-                torch.nn.init.constant_(size[-1].bias, 2.0)  # cells
-        part['expert'] = str(folder / f'{name}.safetensors')
-        write_safetensors(part['expert'], expert_state(model), dict(format=EXPERT_FORMAT))
-    return parts
+    """Both experts with weights on disk."""
+    return write_experts(tmp_path_factory.mktemp('experts'), open_body_models)
 
 
 @pytest.fixture(scope='module')
 def adapters(configs, tmp_path_factory):
     """Adapter files whose adapters do something."""
-    folder, files = tmp_path_factory.mktemp('adapters'), {}
-    for name, adapter in dict(body=BODY_ADAPTER, hand=HAND_ADAPTER).items():
-        model = MODELS.build(dict(configs[name], adapter=adapter, trainable=['adapter']))
-        with torch.no_grad():
-            for parameter in model.adapter.parameters():
-                parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
-        save_adapter(model, folder / name)
-        files[name] = dict(adapter=adapter, adapter_file=str(folder / name))
-    return files
+    return write_adapters(configs, tmp_path_factory.mktemp('adapters'))
 
 
 def estimator(configs, adapters=None, **fields):
