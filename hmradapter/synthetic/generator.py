@@ -111,7 +111,7 @@ def is_done(out: Path, sequence: str) -> bool:
 def make_sequence(recipe: Recipe, out: Path, sequence: str, device: str = 'cpu') -> int:
     """Make one sequence 'sXX/<name>' and return its number of images."""
     subject, name = sequence.split('/')
-    person, cameras, offset = _subject(recipe, subject)
+    person, cameras, offset = subject_of(recipe, subject)
     motion, thing, seated = _act(recipe, person, subject, name)
     world = put_in_world(person, motion)
     rng, props = recipe.stream('scene', recipe.domain, subject, name), ()
@@ -145,7 +145,7 @@ def _act(recipe: Recipe, person: Person, subject: str, name: str) -> tuple[Motio
         yaw = np.pi if rng.uniform() < _SEEN_FROM_BEHIND else 1.1
         whole = separate_poses(person, recipe.frames, rng, yaw)
         return whole.motion, None, np.array([kind == 'sit' for kind in whole.kinds])
-    thing = _thing(recipe, name.split('_')[0])
+    thing = thing_of(recipe, name.split('_')[0])
     if recipe.domain == 'source' and int(name[-2:]) % 2 == 0:
         return gesture(person, recipe.frames, rng), None, standing
     motion = handle(person, thing, recipe.frames, rng)
@@ -167,7 +167,7 @@ def _hands(body_models: str) -> dict[str, MANOLayer]:
 
 
 @functools.lru_cache(maxsize=4)
-def _subject(recipe: Recipe, subject: str) -> tuple[Person, list[Camera], int]:
+def subject_of(recipe: Recipe, subject: str) -> tuple[Person, list[Camera], int]:
     """A subject's person, 8 cameras and ioi_offset: the same with and without objects."""
     person = make_person(subject, _layers(recipe.body_models), recipe.stream('person', subject))
     rng = recipe.stream('cameras', subject)
@@ -181,7 +181,8 @@ def _subject(recipe: Recipe, subject: str) -> tuple[Person, list[Camera], int]:
     return person, ring, int(rng.integers(1, 5))
 
 
-def _thing(recipe: Recipe, name: str) -> HandheldObject:
+def thing_of(recipe: Recipe, name: str) -> HandheldObject:
+    """The object of a name such as 'mug2', the same for everybody."""
     thing = make_object(name.rstrip('0123456789'), recipe.stream('object', name))
     thing.name = name
     return thing
@@ -190,8 +191,8 @@ def _thing(recipe: Recipe, name: str) -> HandheldObject:
 def _write_meta(recipe: Recipe, out: Path, splits: dict[str, list[str]]) -> None:
     people, subjects = [], {}
     for subject in sorted(name for names in recipe.split_subjects().values() for name in names):
-        person, cameras, offset = _subject(recipe, subject)
+        person, cameras, offset = subject_of(recipe, subject)
         people.append(person)
         subjects[subject] = layout.subject_entry(person, cameras, offset)
     names = sorted({sequence.split('/')[1].split('_')[0] for sequences in splits.values() for sequence in sequences} - {'none'})
-    layout.write_meta(out, subjects, people, [_thing(recipe, name) for name in names], splits)
+    layout.write_meta(out, subjects, people, [thing_of(recipe, name) for name in names], splits)
