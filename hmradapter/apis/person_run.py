@@ -123,8 +123,8 @@ class PersonRun(Run):
         """Fingerprint of everything that decides what is written for a picture or a video with this sha256."""
         settings = self.settings
         finder = [settings.detector, settings.det_weights and sha256_file(settings.det_weights)] if boxes is None else boxes
-        return fingerprint(__version__, self.weights, self.model.cfg.model, self.model.cfg.get('test_pipeline'), content,
-                           finder, settings.focal, settings.intrinsics, settings.compare_base, settings.formats,
+        return fingerprint(__version__, self.weights, self.model.cfg.model, self.model.cfg.test_dataloader.dataset.pipeline,
+                           content, finder, settings.focal, settings.intrinsics, settings.compare_base, settings.formats,
                            settings.render, *options)
 
     def add_error(self, source: str, message: str) -> None:

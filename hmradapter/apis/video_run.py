@@ -67,18 +67,19 @@ class VideoRun(PersonRun):
                 errors.update(dict.fromkeys(result.errors))  # a bad box is bad in every frame
                 if result.frame.image is not None:
                     seen.add(result)
+            tracks, motions = motions_of(seen, settings.smooth, self.body_model)
+            camera = make_camera(size, settings.intrinsics, settings.focal)
+            return write_video_outputs(
+                self.out_dir, name, self.source, seen, tracks, motions, camera, self.body_model, run, settings.formats,
+                self.caster, self.scenes, progress, weights=self.weights, smoothing=settings.smooth, errors=list(errors),
+                frames=len(seen), fps=seen.fps, left_out=seen.left_out,
+                source=dict(path=str(path), size=list(size), sha256=content))
         except KeyboardInterrupt:
-            self.add_error(str(path), f'stopped by the user after {len(seen)} frames; nothing was written.')
-            return None
-        except ValueError as error:
-            self.add_error(str(path), f'the run ended after {len(seen)} frames: {error}')
-            return None
-        tracks, motions = motions_of(seen, settings.smooth, self.body_model)
-        camera = make_camera(size, settings.intrinsics, settings.focal)
-        return write_video_outputs(
-            self.out_dir, name, self.source, seen, tracks, motions, camera, self.body_model, run, settings.formats, self.caster,
-            self.scenes, progress, weights=self.weights, smoothing=settings.smooth, errors=list(errors), frames=len(seen),
-            fps=seen.fps, left_out=seen.left_out, source=dict(path=str(path), size=list(size), sha256=content))
+            problem = f'stopped by the user after {len(seen)} frames were read.'
+        except ValueError as error:  # of the detector or the network
+            problem = f'the run ended after {len(seen)} frames were read: {error}'
+        self.add_error(str(path), problem)
+        return None
 
     def _section(self, title: str, record: dict) -> Section:
         titles = dict(input='input', overlay='meshes, and each person from the side')
