@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-export HMRADAPTER_THREADS ?= 2
 
 .PHONY: quickstart test lint venv body-models clean
 
