@@ -1,6 +1,6 @@
 """The body adapter on the open world's expert: people who hold objects, seen by a frozen expert that never saw one.
 
-    python tools/train.py configs/open/body_adapter_open.py            # its expert has to be trained first, see README
+    python tools/train.py configs/open/body_adapter_open.py            2 cores, a few minutes
     python tools/test.py configs/open/body_adapter_open.py --adapter work_dirs/body_adapter_open/adapter.safetensors
 
 You will change: model.adapter (docs/paper.md lists its switches), hand_joint_noise, train_cfg.max_iters.

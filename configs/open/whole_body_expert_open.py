@@ -4,7 +4,8 @@
     python tools/model_converters/export_expert.py configs/open/whole_body_expert_open.py \\
         work_dirs/whole_body_expert_open/iter_10000.pth data/weights/open/whole_body_expert.safetensors
 
-You will change: iterations (these are too few, see README), model and frame of _base_/open_whole_body.py.
+data/weights/open/whole_body_expert.safetensors is its result. You will change: nothing, to rebuild it; for a stronger one
+iterations, and model and frame of _base_/open_whole_body.py.
 """
 _base_ = ['../_base_/default_runtime.py', '../_base_/open_whole_body.py']
 
