@@ -9,7 +9,7 @@ quickstart: body-models
 	$(BIN)/python tools/quickstart.py
 
 test: body-models $(VENV)/gltf_validator/.ready
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2  # two processes that would each take all cores
 
 lint: venv
 	$(BIN)/ruff check . && $(BIN)/codespell hmradapter tools configs docs tests README.md
