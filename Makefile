@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 quickstart: body-models
 	$(BIN)/python tools/quickstart.py
 
+# One thread a worker: else each of the two would take all cores.
 test: body-models $(VENV)/gltf_validator/.ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2  # two processes that would each take all cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: venv
 	$(BIN)/ruff check . && $(BIN)/codespell hmradapter tools configs docs tests README.md
