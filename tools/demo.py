@@ -35,7 +35,7 @@ from hmradapter.apis.inputs import (
 )
 from hmradapter.apis.person_outputs import FORMATS
 from hmradapter.apis.person_run import PersonSettings, PictureRun, open_input
-from hmradapter.apis.run import Run
+from hmradapter.apis.run import Run, check_out_dir
 from hmradapter.apis.video_motion import SMOOTHINGS
 from hmradapter.apis.video_run import VideoRun, is_video
 from hmradapter.engine.config import load_config
@@ -85,13 +85,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
+        check_out_dir(args.out_dir, args.input)
         kind = 'hands' if load_config(args.config, args.cfg_options).model.type == 'HandExpert' else 'persons'
         _refuse_options_of_others(args, kind)
         run = (_hands if kind == 'hands' else _persons)(args, args.batch_size or BATCH_SIZES[kind])
+        run.out_dir.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError, ImportError) as error:  # the user's mistakes, told without a traceback
         print(f'demo.py: {error}', file=sys.stderr)
         return 2
-    page = run.process(lambda items, what: tqdm(items, desc=what))
+    try:
+        page = run.process(lambda items, what: tqdm(items, desc=what))
+    except (OSError, RuntimeError) as error:  # a full disk, a GPU without memory: what was finished stays
+        print(f'demo.py: the run ended after {run.done} {run.unit}: {error}', file=sys.stderr)
+        return 1
     for line in run.summary():
         print(line)
     for source, message in run.errors:

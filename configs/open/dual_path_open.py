@@ -10,8 +10,8 @@ _base_ = ['../_base_/default_runtime.py', '../_base_/open_whole_body.py']
 data_root = 'data/open/arctic'
 body_expert = 'data/weights/open/whole_body_expert.safetensors'
 hand_expert = 'data/weights/open/hand_expert.safetensors'
-body_adapter = 'work_dirs/body_adapter_open/adapter.safetensors'
-hand_adapter = 'work_dirs/hand_adapter_open/adapter.safetensors'
+body_adapter = 'work_dirs/quickstart/body/adapter.safetensors'  # what `make quickstart` trains; None: the expert as it is
+hand_adapter = 'work_dirs/quickstart/hand/adapter.safetensors'
 
 model = dict(
     _delete_=True,

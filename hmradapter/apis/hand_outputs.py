@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hmradapter.apis.hand_mesh import HandModel
-from hmradapter.apis.picture_outputs import Outputs, save_outputs, shrunk, write_pictures
+from hmradapter.apis.picture_outputs import Outputs, clear_item, save_outputs, shrunk, write_pictures
 from hmradapter.apis.prediction import Camera, HandPrediction
 from hmradapter.synthetic.renderer import RayCaster
 from hmradapter.visualization.drawings import draw_box, draw_joints
@@ -16,8 +16,7 @@ from hmradapter.visualization.meshes import SIDE_COLORS, Mesh
 def write_hand_outputs(folder: Path, name: str, image: np.ndarray, predictions: Sequence[HandPrediction], camera: Camera,
                        hand_model: HandModel, caster: RayCaster, run: str, base: Sequence[HandPrediction] | None = None,
                        compared: Sequence[list[float]] = (), **provenance) -> Outputs:
-    """Write pictures, an OBJ and a GLB per hand, then NAME.json and NAME.npz; files of an earlier run that are not made again
-    are removed.
+    """Write pictures, an OBJ and a GLB per hand, then NAME.npz and NAME.json; files of an earlier run are removed before.
 
     Args:
         predictions: hands of the image, in the order of their numbers in file names.
@@ -26,6 +25,7 @@ def write_hand_outputs(folder: Path, name: str, image: np.ndarray, predictions: 
             the base by hand.
         provenance: further JSON values for the prediction files.
     """
+    clear_item(folder, name)
     pictures = write_pictures(folder, name, image, _closed(predictions), camera, caster)
     if base is not None:
         drawn = write_pictures(folder, f'{name}_base', image, _closed(base), camera, caster)

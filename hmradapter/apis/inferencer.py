@@ -17,13 +17,15 @@ from torch import nn
 from hmradapter.apis.body_mesh import BodyModel
 from hmradapter.apis.detectors import PersonDetector, build_detector
 from hmradapter.apis.inference import make_camera
-from hmradapter.apis.inputs import person_boxes_of
+from hmradapter.apis.inputs import is_wide_enough, person_boxes_of
 from hmradapter.apis.loading import init_model
-from hmradapter.apis.persons import OURS, PersonRequest, infer_persons
+from hmradapter.apis.persons import OURS, PersonRequest, check_rays, infer_persons
 from hmradapter.apis.prediction import Camera, PersonPrediction
 from hmradapter.apis.sources import Frame, FrameSource, open_source
+from hmradapter.engine.config import load_config
 from hmradapter.models.estimators import DualPathEstimator, WholeBodyExpert
 from hmradapter.registry import INFERENCERS
+from hmradapter.structures.data_sample import ROWS
 
 WEIGHTS = ('body_expert', 'hand_expert', 'body_adapter', 'hand_adapter')
 
@@ -56,7 +58,8 @@ class HMRInferencer:
 
     Args:
         model: path of a config of a DualPathEstimator or a WholeBodyExpert, or a model of `init_model`.
-        weights: files by name, of WEIGHTS, instead of those that the config names; None for an adapter leaves it out.
+        weights: files by name, of WEIGHTS, instead of those that the config names; None for an adapter leaves it out. A
+            WholeBodyExpert has body_expert and body_adapter.
         device: 'auto', 'cpu', 'cuda:0', ...
         det_model, det_weights: who finds the people, see `detectors.build_detector`.
         rows: what to predict beside the result, 'expert' and 'combined' (`DualPathEstimator`).
@@ -77,16 +80,16 @@ class HMRInferencer:
                 raise ValueError('weights and cfg_options belong to a model that is given by its config.')
             self.model = model
         else:
-            options = {name: None if path is None else str(path) for name, path in (weights or {}).items()}
-            self.model = init_model(model, device=device, cfg_options=options | (cfg_options or {}))
+            self.model = _model_of(model, weights or {}, device, cfg_options or {})
         if not isinstance(self.model, (DualPathEstimator, WholeBodyExpert)) or self.model.body_model is None:
             raise ValueError(f'{self.model.cfg.filename} is a {type(self.model).__name__}'
                              f'{"" if self.model.body_model is not None else " without a body_model"}; persons need a '
                              'DualPathEstimator or a WholeBodyExpert with one. For boxes of hands alone there is infer_hands.')
-        if isinstance(self.model, DualPathEstimator):
-            self.model.rows = tuple(rows)
-        elif rows:
+        if isinstance(rows, str) or not set(rows) <= set(ROWS):
+            raise ValueError(f'rows is {rows!r}; it must be a list of {ROWS}.')
+        if rows and not isinstance(self.model, DualPathEstimator):
             raise ValueError(f'rows is {tuple(rows)}; only a DualPathEstimator has rows to compare with.')
+        self.rows = tuple(rows)
         self.detector = build_detector(det_model, det_weights, device)
         self.body_model = BodyModel.of(self.model.body_model)
         self.batch_size = batch_size
@@ -105,10 +108,12 @@ class HMRInferencer:
         Raises:
             ValueError: a camera that is none. What is wrong with single pictures or boxes is in their results' `errors`.
         """
-        make_camera((100, 100), intrinsics, focal)  # tells now, not at every picture
+        check_rays(self.model, make_camera((100, 100), intrinsics, focal))  # tells now, not at every picture
         source = inputs if isinstance(inputs, FrameSource) else open_source(inputs)
         if batch_size is None:
             batch_size = 1 if source.is_stream and source.fps is None else self.batch_size  # a camera does not wait
+        if batch_size < 1:
+            raise ValueError(f'batch_size is {batch_size}; it must be at least 1.')
         return self._results(source, bboxes, (intrinsics, focal), batch_size)
 
     def predict(self, inputs, **options) -> list[FrameResult]:
@@ -128,6 +133,8 @@ class HMRInferencer:
             while waiting and len(waiting[0][0].persons) == waiting[0][1]:
                 yield waiting.popleft()[0]
 
+        if isinstance(self.model, DualPathEstimator):
+            self.model.rows = self.rows  # another inferencer may have asked the same model for others
         for person in infer_persons(self.model, requests(), batch_size, self.body_model):
             yield from complete()
             result = waiting[0][0]
@@ -150,6 +157,24 @@ class HMRInferencer:
             start = time.perf_counter()
             found = self.detector(frame.image)
             result.timings['detect'] = time.perf_counter() - start
-            boxes, scores, flags, result.boxes_from = found.boxes, found.scores, found.flags, found.origin
+            usable = [is_wide_enough(box, size) for box in found.boxes]
+            boxes, scores, flags, result.boxes_from = found.boxes[usable], found.scores[usable], found.flags, found.origin
         return result, [PersonRequest(frame.image, box, result.camera, float(score), flags)
                         for box, score in zip(boxes, scores, strict=True)]
+
+
+def _model_of(config: str | Path, weights: dict, device: str, cfg_options: dict) -> nn.Module:
+    """The model of a config with other weights; none with random ones, which would look at people in vain."""
+    files = {name: None if path is None else str(path) for name, path in weights.items()}
+    cfg = load_config(config, cfg_options)
+    if cfg.model.type == 'WholeBodyExpert':
+        keys = dict(body_expert='model.expert', body_adapter='model.adapter_file')
+        if not files.keys() <= keys.keys():
+            raise ValueError(f'{config} is a WholeBodyExpert, whose weights are {tuple(keys)}, not {tuple(files)}.')
+        files = {keys[name]: path for name, path in files.items()}
+    cfg = load_config(config, cfg_options | files)
+    parts = [cfg.model.body, cfg.model.hand] if cfg.model.type == 'DualPathEstimator' else [cfg.model]
+    for part in parts:
+        if not part.get('expert'):
+            raise ValueError(f'{config} names no weights for its {part.type}: give them by `weights` or in the config.')
+    return init_model(cfg, device=device)

@@ -128,6 +128,9 @@ def person_boxes_of(boxes: dict[str, Sequence] | Sequence, name: str,
         size: (width, height) px of the image.
     """
     entries = boxes.get(name, []) if isinstance(boxes, dict) else boxes
+    if isinstance(entries, str) or np.ndim(entries) == 0 or (np.ndim(entries) == 1 and np.size(entries)
+                                                             and all(np.isscalar(entry) for entry in entries)):
+        raise InputError(f'boxes of {name!r} are {entries!r}; they must be a list of boxes [x0, y0, x1, y1], one a person.')
     found, errors = [], []
     for i, entry in enumerate(entries):
         try:
@@ -135,10 +138,20 @@ def person_boxes_of(boxes: dict[str, Sequence] | Sequence, name: str,
                 if set(entry) != {'xyxy'}:
                     raise InputError(f'it has the fields {sorted(map(str, entry))}; it must be {{"xyxy": [x0, y0, x1, y1]}}.')
                 entry = entry['xyxy']
-            found.append(check_box(entry, size))
+            box = check_box(entry, size)
+            if not is_wide_enough(box, size):
+                raise InputError(f'box {[round(float(x), 1) for x in box]} covers no more than one pixel of the image of '
+                                 f'{size[0]} x {size[1]} in width or height.')
+            found.append(box)
         except ValueError as error:
             errors.append(f'person {i}: {error}')
     return np.array(found, np.float32).reshape(-1, 4), errors
+
+
+def is_wide_enough(box: np.ndarray, size: tuple[int, int]) -> bool:
+    """Whether more than one pixel of a box (4,) lies in the image of `size` (width, height), in both directions."""
+    low, high = np.clip(box[:2], 0, np.subtract(size, 1)), np.clip(box[2:], 0, np.subtract(size, 1))
+    return bool((high - low > 1).all())
 
 
 def request_of(entry, default_hand: str, default_body: np.ndarray | None = None) -> HandRequest:

@@ -7,7 +7,7 @@ import numpy as np
 from hmradapter.apis.body_mesh import BodyModel
 from hmradapter.apis.inferencer import FrameResult
 from hmradapter.apis.persons import OURS
-from hmradapter.apis.picture_outputs import Outputs, save_outputs, shrunk, write_pictures
+from hmradapter.apis.picture_outputs import Outputs, clear_item, save_outputs, shrunk, write_pictures
 from hmradapter.apis.prediction import Camera, PersonPrediction
 from hmradapter.synthetic.renderer import RayCaster
 from hmradapter.visualization.animated_glb import COLORS
@@ -25,7 +25,7 @@ WRITERS = dict(obj=write_obj, ply=write_ply)
 def write_person_outputs(folder: Path, name: str, result: FrameResult, body_model: BodyModel, run: str,
                          formats: Sequence[str] = FORMATS, caster: RayCaster | None = None,
                          scenes: Path | None = None, **provenance) -> Outputs:
-    """Write pictures, meshes, then NAME.json and NAME.npz; files of an earlier run that are not made again are removed.
+    """Write pictures, meshes, then NAME.npz and NAME.json; files of an earlier run are removed before.
 
     Args:
         result: of an image; its row 'ours' is what is written, other rows are drawn beside it.
@@ -36,6 +36,7 @@ def write_person_outputs(folder: Path, name: str, result: FrameResult, body_mode
         provenance: further JSON values for the prediction files.
     """
     image, persons = result.frame.image, result.persons
+    clear_item(folder, name)
     pictures = {}
     for row, people in result.rows.items() if caster is not None else ():
         drawn = write_pictures(folder, name if row == OURS else f'{name}_{row}', image, person_meshes(people), result.camera,

@@ -49,6 +49,8 @@ def infer_persons(model: nn.Module, requests: Iterable[PersonRequest], batch_siz
     Raises:
         ValueError: a box that cannot be used, or a prediction that is not finite.
     """
+    if batch_size < 1:
+        raise ValueError(f'batch_size is {batch_size}; it must be at least 1.')
     body_model = body_model or BodyModel.of(model.body_model)
     crop, pack = inference_crop(model), PackPersonInputs(image=True)
     requests = iter(requests)
@@ -73,9 +75,17 @@ def inference_crop(model: nn.Module) -> PersonCrop:
     return PersonCrop(**found[0])
 
 
+def check_rays(model: nn.Module, camera: Camera) -> None:
+    """ValueError where the model turns rotations by the rays of crops, but the camera that these are of is a guess."""
+    if camera.source == 'assumed' and any(getattr(model, 'ray_strength', ())):
+        raise ValueError(f'ray_strength is {model.ray_strength}, which needs true intrinsics: from an assumed camera no ray '
+                         'follows. Give intrinsics or focal, or set model.ray_strength to (0, 0).')
+
+
 def _results(request: PersonRequest, index: int) -> dict:
     size = request.image.shape[1::-1]
-    box = check_box(request.box, size)
+    limit = np.float32(np.tile(np.subtract(size, 1), 2))
+    box = np.clip(check_box(request.box, size), 0, limit)  # SMPLer-X's rule would shift a box that reaches beyond the border
     return dict(img=request.image, img_size=np.float32(size), bbox_xywh=np.concatenate((box[:2], box[2:] - box[:2])),
                 focal=request.camera.focal, princpt=request.camera.princpt, key=str(index), sample_idx=index, img_path='')
 
@@ -120,6 +130,7 @@ def _hands(pred, crop) -> dict[str, np.ndarray]:
     cam = torch.where(present.unsqueeze(1), pred.hand_cam.float(), torch.ones(3))  # of a missing hand: any that divides
     place = full_image_translation(cam, pred.hand_centers, pred.hand_sizes.clamp(min=1), crop.img_size, is_right,
                                    focal=crop.focal[0], princpt=crop.princpt)
+    place[:, 1] *= crop.focal[0] / crop.focal[1]  # pixels that are not square
     place = torch.where(present.unsqueeze(1), place, 0)
     return dict(hand_boxes=pred.hand_boxes.float().numpy(), mano_global_orient=pred.hand_global_orient.float().numpy(),
                 mano_hand_pose=pred.hand_pose.float().numpy(), mano_betas=pred.hand_betas.float().numpy(),

@@ -55,10 +55,9 @@ def _as_list(value):
 
 def save_outputs(folder: Path, outputs: Outputs, model: HandModel | BodyModel, camera: Camera, run: str,
                  **provenance) -> Outputs:
-    """Clear away what an earlier run wrote for this image and this one did not, then write NAME.json and NAME.npz.
+    """Write NAME.npz and then NAME.json, after all other files of the image.
 
     run: `fingerprint` of inputs and settings.  provenance: further JSON values for the prediction files."""
-    remove_stale(folder, outputs.name, [*outputs.pictures.values(), *(file for _, file in outputs.files)])
     save_prediction(outputs.predictions, folder / outputs.name, model, camera, run=run, pictures=outputs.pictures,
                     files=outputs.files, **outputs.facts, **provenance)
     return outputs
@@ -85,18 +84,20 @@ def all_there(folder: Path, record: dict) -> bool:
     return all((folder / file).is_file() for file in [*record['pictures'].values(), *(file for _, file in record['files'])])
 
 
-def remove_stale(folder: Path, name: str, kept: Sequence[str]) -> None:
-    """Delete the files that NAME.json records, except `kept`; only plain names that begin with the item's, never a path out of
-    the folder."""
+def clear_item(folder: Path, name: str) -> None:
+    """Delete what an earlier run wrote for an item, before it is made anew: the files that NAME.json records, only plain names
+    that begin with the item's and never a path out of the folder, and NAME.json itself last. A run that stops half-way so
+    leaves no record that names files of two runs."""
     path = folder / f'{name}.json'
     try:
         found = json.loads(path.read_text(encoding='utf-8'))
         names = {*found['pictures'].values(), *(file for _, file in found['files'])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
-    for file in names - set(kept):
+    for file in names - {path.name}:
         if isinstance(file, str) and file == Path(file).name and file.startswith(name):
             (folder / file).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def write_pictures(folder: Path, name: str, image: np.ndarray, meshes: Sequence[Mesh], camera: Camera,

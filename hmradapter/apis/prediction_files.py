@@ -95,13 +95,13 @@ def save_prediction(predictions: Sequence[Prediction], path: str | Path, model: 
                 camera=dict(focal=_short(camera.focal), princpt=_short(camera.princpt), size=list(camera.size),
                             source=camera.source))
     records = [_record(prediction, layout) for prediction in predictions]
-    with atomic_write(stem.with_name(stem.name + '.json'), 'w') as file:
-        file.write(_readable(json.dumps({**head, layout.plural: records}, indent=1, allow_nan=False)) + '\n')
     arrays = {name: np.stack([np.asarray(getattr(p, name), np.float32) for p in predictions]) if predictions
               else np.zeros((0, *shape), np.float32) for name, shape in layout.arrays.items()}
     small = [{name: record[name] for name in (*layout.facts, 'vertices_sha256')} for record in records]
     with atomic_write(stem.with_name(stem.name + '.npz')) as file:
         np.savez(file, meta=np.array(json.dumps({**head, layout.plural: small}, allow_nan=False)), **arrays)
+    with atomic_write(stem.with_name(stem.name + '.json'), 'w') as file:  # last: where it is, the other is
+        file.write(_readable(json.dumps({**head, layout.plural: records}, indent=1, allow_nan=False)) + '\n')
     return stem.with_name(stem.name + '.json'), stem.with_name(stem.name + '.npz')
 
 

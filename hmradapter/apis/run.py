@@ -60,6 +60,15 @@ class Run(ABC):
         return Figure(caption, fit_inside(image, FIGURE_SIZE).copy(), href, small)
 
 
+def check_out_dir(out_dir: str | Path, source: str | Path) -> None:
+    """ValueError where outputs would lie among the inputs, or over one: `out_dir` is the input folder or that of the input."""
+    source, out_dir = Path(source), Path(out_dir)
+    folder = source if source.is_dir() else source.parent
+    if source.exists() and out_dir.resolve() == folder.resolve():
+        raise ValueError(f'--out-dir is {out_dir}, where the input lies: outputs would be taken for inputs, or overwrite them. '
+                         'Give another folder.')
+
+
 def adapter_facts(expert: nn.Module, file: str | Path | None) -> dict[str, str]:
     """Where an expert's adapter is from and its hash; empty where it has none."""
     if expert.adapter is None:

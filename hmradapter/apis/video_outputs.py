@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hmradapter.apis.body_mesh import BodyModel
 from hmradapter.apis.person_outputs import scene_record
-from hmradapter.apis.picture_outputs import all_there, remove_stale
+from hmradapter.apis.picture_outputs import all_there, clear_item
 from hmradapter.apis.prediction import Camera
 from hmradapter.apis.run import Progress, silent
 from hmradapter.apis.sources import FrameSource
@@ -24,7 +24,7 @@ def write_video_outputs(folder: Path, name: str, video: FrameSource, seen: Sight
                         caster: RayCaster | None = None, scenes: Path | None = None, progress: Progress = silent,
                         **provenance) -> dict:
     """Write NAME.glb, NAME_<person>.bvh, NAME.mp4 and stills of it, then NAME.npz and NAME.json, whose content is returned.
-    Files of an earlier run that are not made again are removed.
+    Files of an earlier run are removed before.
 
     Args:
         video: it is read once more, up to the last frame that is in `seen`.
@@ -32,6 +32,7 @@ def write_video_outputs(folder: Path, name: str, video: FrameSource, seen: Sight
         formats: 'glb' among them writes the animated GLB.
         caster: draws the film; None draws nothing.  scenes: folder for the 3D view's files; None makes none.
     """
+    clear_item(folder, name)
     files, pictures, stored = [('JSON', f'{name}.json'), ('NPZ', f'{name}.npz')], {}, None
     if motions and 'glb' in formats:
         write_animated_glb(folder / f'{name}.glb', motions, body_model.layer)
@@ -43,7 +44,6 @@ def write_video_outputs(folder: Path, name: str, video: FrameSource, seen: Sight
         pictures, scene = draw_film(folder, name, Film(video, seen, tracks, motions, body_model), camera, caster, progress)
         files.insert(0, ('MP4', f'{name}.mp4'))
         stored = None if scene is None or scenes is None else store_scene(scene, scenes, VIEW_PICTURE)
-    remove_stale(folder, name, [*pictures.values(), *(file for _, file in files)])
     facts = dict(focal=camera.focal.tolist(), princpt=camera.princpt.tolist(), size=list(camera.size), source=camera.source)
     save_motions(folder / name, tracks, motions, seen, body_model, camera=facts, run=run, pictures=pictures, files=files,
                  scene=scene_record(stored), **provenance)

@@ -36,6 +36,9 @@ class VideoRun(PersonRun):
         if first.image is None:
             self.add_error(first.source, first.error)
             return []
+        if isinstance(self.settings.bboxes, dict) and first.path.name not in self.settings.bboxes:
+            self.add_error(first.source, f'the boxes file does not name it, but {sorted(self.settings.bboxes)[:4]}.')
+            return []
         settings, name = self.settings, first.name.removesuffix(f'_{first.index:06d}')
         content = sha256_file(first.path)
         run = self.run_of(content, settings.bboxes, settings.smooth)

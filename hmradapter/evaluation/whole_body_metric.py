@@ -42,7 +42,8 @@ class WholeBodyMetric(GatheredMetric):
     protocol_kind = BodyProtocol
 
     def __init__(self, body_model_root: str, protocol: str | dict = 'arctic-body-p1-val', dump_path: str | None = None,
-                 row: str | None = None, prefix: str | None = None, collect_device: str = 'cpu', collect_dir: str | None = None):
+                 row: str | None = None, prefix: str | None = None, collect_device: str = 'cpu',
+                 collect_dir: str | None = None):
         super().__init__(protocol, dump_path, prefix=prefix, collect_device=collect_device, collect_dir=collect_dir)
         self.group = 'pred' if row is None else f'pred_{row}'
         self.scorer = BodyScorer(self.protocol, body_model_root)

@@ -106,5 +106,58 @@ def test_mistakes_are_told_at_once(config, inferencer):
         HMRInferencer(config, batch_size=0)
     with pytest.raises(ValueError, match='the focal length is -3'):
         inferencer(picture(0), focal=-3.0)
+    with pytest.raises(ValueError, match='batch_size is 0'):
+        inferencer(picture(0), batch_size=0)
     with pytest.raises(ValueError, match='belong to a model that is given by its config'):
         HMRInferencer(inferencer.model, weights=dict(hand_adapter=None))
+
+
+def test_boxes_beyond_the_border_are_cut_and_thin_ones_refused(inferencer):
+    image = picture(0)
+    whole, cut = (inferencer.predict(image, bboxes=[box])[0].persons[0] for box in ([-90, -40, 80, 100], [0, 0, 80, 100]))
+    assert_same(whole, cut, atol=0)
+    np.testing.assert_array_equal(whole.crop_center, cut.crop_center)
+    result, = inferencer.predict(image, bboxes=[BOX, [100, 20, 100.5, 80], [-50, 10, 0.5, 90]])
+    assert len(result.persons) == 1 and all('no more than one pixel' in error for error in result.errors)
+    assert [error[:8] for error in result.errors] == ['person 1', 'person 2']
+    with pytest.raises(ValueError, match='one a person'):
+        inferencer.predict(image, bboxes=BOX)
+
+
+@pytest.mark.parametrize('squeeze', [1.0, 0.5])
+def test_hands_and_body_lie_where_the_boxes_are(inferencer, squeeze):
+    K = np.array([[700.0, 0, 80], [0, 700 * squeeze, 60], [0, 0, 1]])
+    person = inferencer.predict(picture(0), bboxes=[BOX], intrinsics=K)[0].persons[0]
+    reference = inferencer.predict(picture(0), bboxes=[BOX], focal=700.0)[0].persons[0]
+    for name in ('translation', 'mano_translation'):  # the same pixels whatever the lens
+        here, there = np.atleast_2d(getattr(person, name)), np.atleast_2d(getattr(reference, name))
+        f, g, c, d = K[[0, 1], [0, 1]], np.float32([700, 700]), K[:2, 2], np.float32([80, 60])
+        np.testing.assert_allclose(f * here[:, :2] / here[:, 2:] + c, g * there[:, :2] / there[:, 2:] + d, atol=0.05)
+
+
+def test_two_inferencers_may_share_a_model(inferencer):
+    other = HMRInferencer(inferencer.model, det_model='whole_image')
+    assert set(other.predict(picture(0))[0].rows) == {'ours'}
+    assert set(inferencer.predict(picture(0))[0].rows) == {'ours', 'expert', 'combined'}
+    for rows in ('combined', ('best',)):
+        with pytest.raises(ValueError, match='it must be a list of'):
+            HMRInferencer(inferencer.model, rows=rows)
+
+
+def test_rays_of_an_assumed_camera_are_refused(config):
+    inferencer = HMRInferencer(config, device='cpu', det_model='whole_image', cfg_options={'model.ray_strength': [1.0, 1.0]})
+    with pytest.raises(ValueError, match='needs true intrinsics'):
+        inferencer(picture(0))
+    assert len(inferencer.predict(picture(0), focal=500.0)[0].persons) == 1
+
+
+def test_random_weights_are_refused(tmp_path, open_body_models):
+    parts = write_experts(tmp_path, open_body_models)
+    config = tmp_path / 'random.py'
+    config.write_text(f'model = {dict(parts["body"], expert=None)!r}\ntest_dataloader = dict(dataset=dict(pipeline=['
+                      "dict(type='PersonCrop', size=(256, 192), ratio=1.2)]))\n")
+    with pytest.raises(ValueError, match='names no weights for its WholeBodyExpert'):
+        HMRInferencer(config)
+    assert HMRInferencer(config, weights=dict(body_expert=parts['body']['expert']), det_model='whole_image')
+    with pytest.raises(ValueError, match='whose weights are'):
+        HMRInferencer(config, weights=dict(hand_expert='x'))

@@ -258,3 +258,19 @@ def test_what_stops_the_whole_run_is_one_clear_line(run, photo, tmp_path, reques
 def test_options_of_persons_are_refused_with_the_config_of_a_hand_expert(weights, photo, capsys):
     status = demo.main([str(photo), '--config', weights.config, '--no-render', '--smooth', 'none'])
     assert status == 2 and '--no-render, --smooth: for persons only' in capsys.readouterr().err
+
+
+def test_outputs_never_lie_among_the_inputs(tmp_path, capsys):
+    folder = tmp_path / 'mine'
+    folder.mkdir()
+    cv2.imwrite(str(folder / 'a.png'), np.full((60, 80, 3), 90, np.uint8))
+    before = sorted(path.name for path in folder.iterdir())
+    for source in (folder, folder / 'a.png'):
+        assert demo.main([str(source), '--out-dir', str(folder)]) == 2
+        assert 'where the input lies' in capsys.readouterr().err
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_video_that_the_boxes_file_does_not_name_is_an_error(run, clip):
+    status, _, err = run(clip, '--no-render', boxes={'other.mp4': [[0, 0, 50, 50]]})
+    assert status == 1 and "the boxes file does not name it, but ['other.mp4']" in err
