@@ -72,8 +72,9 @@ class PersonPrediction:
 
     box_xyxy (4,): the box that was asked for, px.  score: the detector's, 1 for a box that was given.
     crop_center (2,), crop_size (2,): centre and (w, h) of what the network saw, px.
-    global_orient (3, 3): rotation of the root as the crop shows it, taken for the camera frame.  body_pose (21, 3, 3), jaw_pose (3, 3), left_hand_pose and
-        right_hand_pose (15, 3, 3): relative to their parents, hands absolute (the flat hand is zero, no mean to add).
+    global_orient (3, 3): rotation of the root as the crop shows it, taken for the camera frame.
+    body_pose (21, 3, 3), jaw_pose (3, 3), left_hand_pose and right_hand_pose (15, 3, 3): relative to their parents, hands
+        absolute (the flat hand is zero, no mean to add).
     betas (10,), expression (10,).  translation (3,): added to vertices and joints it places the person before the camera.
     vertices (V, 3), keypoints_3d (137, 3): mesh and joints without the translation.  keypoints_2d (137, 2): px.
     Hands, left then right, as the hand expert read them: hand_boxes (2, 4) tight, px; mano_global_orient (2, 3, 3) in the frame
