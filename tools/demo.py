@@ -56,7 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument('--focal', type=float, help='focal length in pixels, principal point at the centre')
     camera.add_argument('--intrinsics', metavar='fx,fy,cx,cy', help="the camera's intrinsics in pixels")
-    parser.add_argument('--compare-base', action='store_true', help='draw the result without adapters, too (pictures only)')
+    parser.add_argument('--compare-base', action='store_true', help='draw the result without adapters, too')
     parser.add_argument('--overwrite', action='store_true', help='do every image again, also where nothing changed')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
                         help='change config entries')

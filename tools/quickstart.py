@@ -127,7 +127,7 @@ def demo(work: Path, hand: Path, body: Path) -> list[Path]:
         '--weights', *weights(hand, body), '--out-dir', work / 'demo')
     if not film.exists():
         run('A film of a held-out subject', 'tools/open_world/make_film.py', film, '--seconds', '3')
-    run('Demo of the film', 'tools/demo.py', film, '--bboxes', '100,0,430,359', '--weights',
+    run('Demo of the film', 'tools/demo.py', film, '--bboxes', '100,0,430,359', '--compare-base', '--weights',
         *weights(hand, body), '--out-dir', work / 'demo_film')
     return [work / 'demo' / 'index.html', work / 'demo_film' / 'index.html']
 

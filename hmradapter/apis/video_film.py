@@ -12,6 +12,7 @@ import numpy as np
 
 from hmradapter.apis.body_mesh import BodyModel
 from hmradapter.apis.person_outputs import ROW_TITLES, person_color
+from hmradapter.apis.persons import OURS
 from hmradapter.apis.picture_outputs import shrunk
 from hmradapter.apis.prediction import Camera
 from hmradapter.apis.run import Progress, silent
@@ -62,8 +63,12 @@ class Film:
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, list[Actor]]]:
         pictures = (frame.image for frame in self.source if frame.image is not None)
-        for image, cast in zip(pictures, self.cast, strict=False):  # a file that is still being written may have grown
-            yield image, [self._actor(*entry) for entry in cast]
+        for k, image in zip(range(len(self)), pictures, strict=False):  # a file that is still being written may have grown
+            yield image, self.actors(k)
+
+    def actors(self, k: int) -> list[Actor]:
+        """Who is in frame `k`."""
+        return [self._actor(*entry) for entry in self.cast[k]]
 
     def _actor(self, number: int, index: int, box: np.ndarray) -> Actor:
         motion = self.motions[number]
@@ -73,9 +78,9 @@ class Film:
 
 
 def draw_film(folder: Path, name: str, film: Film, camera: Camera, caster: RayCaster,
-              progress: Progress = silent) -> tuple[dict[str, str], Scene3D | None]:
+              progress: Progress = silent, compared: Film | None = None) -> tuple[dict[str, str], Scene3D | None]:
     """Write NAME.mp4 and stills of it; the stills' files by kind, and a moving 3D view of at most VIEW_FRAMES frames, or None
-    where nobody is seen."""
+    where nobody is seen. `compared`, the same video in another row, is drawn to the left of it."""
     lengths = np.bincount([number for cast in film.cast for number, _, _ in cast], minlength=len(film.motions))
     shown = sorted(np.argsort(-lengths, kind='stable')[:SIDE_VIEWS].tolist())
     stills = set(np.linspace(0, len(film) - 1, 2 * STILLS + 1).round().astype(int)[1::2].tolist())
@@ -83,16 +88,22 @@ def draw_film(folder: Path, name: str, film: Film, camera: Camera, caster: RayCa
     with VideoWriter(folder / f'{name}.mp4', film.seen.fps) as writer:
         for k, (image, actors) in enumerate(progress(film, 'drawing')):
             small, factor = shrunk(image, FILM_SIZE)
-            over = overlay(small, [actor.mesh for actor in actors], np.diag([factor, factor, 1.0]) @ camera.K, caster)
-            picture = over if not shown else side_by_side(
-                [over, _side_views(film, {actor.number: actor for actor in actors}, shown, over.shape[0], caster)])
+            rows = {ROW_TITLES[OURS]: actors}
+            if compared is not None:
+                rows = {ROW_TITLES[compared.seen.row]: compared.actors(k)} | rows
+            K = np.diag([factor, factor, 1.0]) @ camera.K
+            parts = [overlay(small, [actor.mesh for actor in people], K, caster) for people in rows.values()]
+            if shown:
+                parts.append(_side_views(film, {actor.number: actor for actor in actors}, shown, small.shape[0], caster))
+            picture = side_by_side(parts) if len(parts) > 1 else parts[0]
             writer.write(picture)
             if k in stills:
                 inputs.append(_with_boxes(small, actors, factor))
                 drawn.append(picture)
             if k % step == 0:
-                meshes = [actor.mesh for actor in actors if actor.mesh.in_front]
-                moments.append(Frame3D({ROW_TITLES['ours']: meshes}, shrunk(image, VIEW_PICTURE)[0]))
+                meshes = {title: [actor.mesh for actor in people if actor.mesh.in_front]
+                          for title, people in reversed(rows.items())}
+                moments.append(Frame3D(meshes, shrunk(image, VIEW_PICTURE)[0]))
     stills = dict(input=f'{name}_input.jpg', overlay=f'{name}_overlay.jpg')
     for file, pictures in zip(stills.values(), (inputs, drawn), strict=True):
         write_image(folder / file, cv2.vconcat(pictures))

@@ -14,6 +14,7 @@ import torch
 from hmradapter.apis.body_mesh import BodyModel
 from hmradapter.apis.detectors import WHOLE_IMAGE
 from hmradapter.apis.inferencer import FrameResult
+from hmradapter.apis.persons import OURS
 from hmradapter.apis.prediction_files import UNITS, PredictionFileError
 from hmradapter.apis.tracking import Track, motion_of, track_boxes
 from hmradapter.fileio import atomic_write, load_npz
@@ -26,14 +27,15 @@ FIELDS = (*Motion.ROTATIONS, *Motion.VECTORS)
 
 
 class Sightings:
-    """The persons of a video's frames, without meshes and pictures, so that a long video fits into memory.
+    """The persons of a video's frames in one row of the results, without meshes and pictures, so that a long video fits into
+    memory.
 
     times: seconds, by frame; boxes (n, 4) px, scores (n,), parameters by frame and person; left_out: boxes of the whole image
     that do not count, as somebody was detected in other frames.
     """
 
-    def __init__(self, fps: float):
-        self.fps = fps
+    def __init__(self, fps: float, row: str = OURS):
+        self.fps, self.row = fps, row
         self.times: list[float | None] = []
         self.boxes: list[np.ndarray] = []
         self.scores: list[np.ndarray] = []
@@ -46,7 +48,7 @@ class Sightings:
 
     def add(self, result: FrameResult) -> None:
         """The persons of the next frame."""
-        persons = result.persons
+        persons = result.rows.get(self.row, [])
         self.times.append(result.frame.time)
         self.boxes.append(np.array([person.box_xyxy for person in persons], np.float32).reshape(-1, 4))
         self.scores.append(np.array([person.score for person in persons], np.float32))

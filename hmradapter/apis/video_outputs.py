@@ -22,7 +22,7 @@ from hmradapter.visualization.viewer import store_scene
 def write_video_outputs(folder: Path, name: str, video: FrameSource, seen: Sightings, tracks: Sequence[Track],
                         motions: Sequence[Motion], camera: Camera, body_model: BodyModel, run: str, formats: Sequence[str],
                         caster: RayCaster | None = None, scenes: Path | None = None, progress: Progress = silent,
-                        **provenance) -> dict:
+                        compared: Film | None = None, **provenance) -> dict:
     """Write NAME.glb, NAME_<person>.bvh, NAME.mp4 and stills of it, then NAME.npz and NAME.json, whose content is returned.
     Files of an earlier run are removed before.
 
@@ -30,6 +30,7 @@ def write_video_outputs(folder: Path, name: str, video: FrameSource, seen: Sight
         video: it is read once more, up to the last frame that is in `seen`.
         run: `fingerprint` of inputs and settings.
         formats: 'glb' among them writes the animated GLB.
+        compared: the same video in another row of the results, drawn beside it.
         caster: draws the film; None draws nothing.  scenes: folder for the 3D view's files; None makes none.
     """
     clear_item(folder, name)
@@ -41,7 +42,8 @@ def write_video_outputs(folder: Path, name: str, video: FrameSource, seen: Sight
         write_bvh(folder / f'{name}_{number}.bvh', motion, body_model.layer)
         files.append((f'person {number} BVH', f'{name}_{number}.bvh'))
     if caster is not None:
-        pictures, scene = draw_film(folder, name, Film(video, seen, tracks, motions, body_model), camera, caster, progress)
+        pictures, scene = draw_film(folder, name, Film(video, seen, tracks, motions, body_model), camera, caster, progress,
+                                    compared)
         files.insert(0, ('MP4', f'{name}.mp4'))
         stored = None if scene is None or scenes is None else store_scene(scene, scenes, VIEW_PICTURE)
     facts = dict(focal=camera.focal.tolist(), princpt=camera.princpt.tolist(), size=list(camera.size), source=camera.source)

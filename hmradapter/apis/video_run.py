@@ -2,13 +2,12 @@
 from pathlib import Path
 
 from hmradapter.apis.inference import make_camera
-from hmradapter.apis.inputs import InputError
 from hmradapter.apis.person_outputs import stored_scene
 from hmradapter.apis.person_run import PersonRun, PersonSettings, Remaining
 from hmradapter.apis.picture_outputs import read_output_picture
 from hmradapter.apis.run import Progress
 from hmradapter.apis.sources import FrameSource
-from hmradapter.apis.video_film import view_step
+from hmradapter.apis.video_film import Film, view_step
 from hmradapter.apis.video_motion import MIN_FRAMES, Sightings, motions_of
 from hmradapter.apis.video_outputs import read_video_record, write_video_outputs
 from hmradapter.fileio import sha256_file
@@ -26,8 +25,6 @@ class VideoRun(PersonRun):
     header = ('person', 'frames', 'from (s)', 'to (s)', 'score', 'depth (m)')
 
     def __init__(self, settings: PersonSettings, source: FrameSource):
-        if settings.compare_base:
-            raise InputError('--compare-base is for pictures: give frames of the video.')
         super().__init__(settings, source)
         self.total = 1
 
@@ -65,17 +62,22 @@ class VideoRun(PersonRun):
     def _make(self, name: str, run: str, path: Path, content: str, size: tuple[int, int], progress: Progress) -> dict | None:
         """Look at the video and write its outputs; None where nothing came of it."""
         settings, seen, errors = self.settings, Sightings(self.source.fps), {}
+        base = Sightings(self.source.fps, 'combined') if settings.compare_base else None
         try:
             for result in self.results(Remaining(self.source, progress(self.source, 'frames'))):
                 errors.update(dict.fromkeys(result.errors))  # a bad box is bad in every frame
                 if result.frame.image is not None:
                     seen.add(result)
+                    if base is not None:
+                        base.add(result)
             tracks, motions = motions_of(seen, settings.smooth, self.body_model)
+            compared = None if base is None else Film(
+                self.source, base, *motions_of(base, settings.smooth, self.body_model), self.body_model)
             camera = make_camera(size, settings.intrinsics, settings.focal)
             return write_video_outputs(
                 self.out_dir, name, self.source, seen, tracks, motions, camera, self.body_model, run, settings.formats,
-                self.caster, self.scenes, progress, weights=self.weights, smoothing=settings.smooth, errors=list(errors),
-                frames=len(seen), fps=seen.fps, left_out=seen.left_out,
+                self.caster, self.scenes, progress, compared, weights=self.weights, smoothing=settings.smooth,
+                errors=list(errors), frames=len(seen), fps=seen.fps, left_out=seen.left_out,
                 source=dict(path=str(path), size=list(size), sha256=content))
         except KeyboardInterrupt:
             problem = f'stopped by the user after {len(seen)} frames were read.'
@@ -85,7 +87,8 @@ class VideoRun(PersonRun):
         return None
 
     def _section(self, title: str, record: dict) -> Section:
-        titles = dict(input='input', overlay='meshes, and each person from the side')
+        what = 'experts combined, ours' if self.settings.compare_base else 'meshes'
+        titles = dict(input='input', overlay=f'{what}, and each person from the side')
         figures = [self.figure(titles[kind], read_output_picture(self.out_dir, file), file)
                    for kind, file in record['pictures'].items()]
         rows = [[str(i), str(person['frames']), f'{person["start"]:.2f}', f'{person["end"]:.2f}', f'{person["score"]:.2f}',

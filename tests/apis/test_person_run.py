@@ -243,7 +243,7 @@ def test_the_page_of_a_long_run_has_pictures_of_the_first_ones(config, picture, 
     (['{photo}', '--weights', 'foot=x.pth'], "weights has ['foot']"),
     (['{photo}', '--formats', 'glb,stl'], "formats has ['stl']"),
     (['{photo}', '--detector', 'nobody'], "det_model is 'nobody'"),
-    (['{photo}', '--focal', '-3'], 'positive'), (['{clip}', '--compare-base'], 'is for pictures'),
+    (['{photo}', '--focal', '-3'], 'positive'),
     (['{photo}', '--device', 'abacus'], "device 'abacus'")])
 def test_what_stops_the_whole_run_is_one_clear_line(run, photo, tmp_path, request, arguments, message):
     (tmp_path / 'empty').mkdir()
@@ -274,3 +274,15 @@ def test_outputs_never_lie_among_the_inputs(tmp_path, capsys):
 def test_a_video_that_the_boxes_file_does_not_name_is_an_error(run, clip):
     status, _, err = run(clip, '--no-render', boxes={'other.mp4': [[0, 0, 50, 50]]})
     assert status == 1 and "the boxes file does not name it, but ['other.mp4']" in err
+
+
+def test_a_film_of_a_comparison_shows_both(run, clip, output, page):
+    assert run(clip, '--formats', 'glb')[0] == 0
+    alone = next(iter(read_video(output / 'clip.mp4')))[0]
+    assert run(clip, '--formats', 'glb', '--compare-base')[0] == 0
+    both = [frame for frame, _ in read_video(output / 'clip.mp4')]
+    width = next(iter(read_video(clip)))[0].shape[1]
+    assert both[0].shape[1] >= alone.shape[1] + width
+    combined, ours = both[0][:, :width], both[0][:, -alone.shape[1]:][:, :width]
+    assert np.abs(combined.astype(int) - ours).max() > 30  # the adapters of the tiny experts do something
+    assert 'experts combined' in (output / 'index.html').read_text()
