@@ -128,8 +128,8 @@ def person_boxes_of(boxes: dict[str, Sequence] | Sequence, name: str,
         size: (width, height) px of the image.
     """
     entries = boxes.get(name, []) if isinstance(boxes, dict) else boxes
-    if isinstance(entries, str) or np.ndim(entries) == 0 or (np.ndim(entries) == 1 and np.size(entries)
-                                                             and all(np.isscalar(entry) for entry in entries)):
+    is_list = isinstance(entries, (list, tuple, np.ndarray)) and not (isinstance(entries, np.ndarray) and entries.ndim == 0)
+    if not is_list or (len(entries) and all(isinstance(entry, (int, float, np.number)) for entry in entries)):
         raise InputError(f'boxes of {name!r} are {entries!r}; they must be a list of boxes [x0, y0, x1, y1], one a person.')
     found, errors = [], []
     for i, entry in enumerate(entries):
