@@ -49,15 +49,18 @@ train_pipeline = [
     hand_joint_noise,
     dict(type='PackPersonInputs')]
 test_pipeline = [dict(type='LoadImage'), crop, dict(type='HeatmapTargets'), dict(type='PackPersonInputs')]
-dataset = dict(type='ArcticPersonDataset', data_root=data_root, body_model_root=body_model_root, protocol='p1',
-               views=(1, 2, 3, 4, 5, 6, 7, 8), stride=10)
+source = dict(type='ArcticSource', data_root=data_root, body_model_root=body_model_root, protocol='p1',
+              views=(1, 2, 3, 4, 5, 6, 7, 8), stride=10)
 
 train_dataloader = dict(
     batch_size=32, num_workers=4, persistent_workers=True, sampler=dict(type='ResumableInfiniteSampler'),
-    collate_fn=dict(type='hmr_collate'), dataset=dict(**dataset, split='train', pipeline=train_pipeline))
+    collate_fn=dict(type='hmr_collate'),
+    dataset=dict(type='PersonDataset', source=dict(**source, split='train'), pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=32, num_workers=4, persistent_workers=True, sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='hmr_collate'), dataset=dict(**dataset, split='val', pipeline=test_pipeline, test_mode=True))
+    collate_fn=dict(type='hmr_collate'),
+    dataset=dict(type='PersonDataset', source=dict(**source, split='val', truth='template'), pipeline=test_pipeline,
+                 test_mode=True))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='WholeBodyMetric', protocol='arctic-body-p1-val', body_model_root=body_model_root)
 test_evaluator = val_evaluator

@@ -9,6 +9,5 @@ body_model_root=... expert=...
 _base_ = ['./body_adapter_arctic.py']
 
 data_root = 'data/ehf'
-test_dataloader = dict(dataset=dict(
-    _delete_=True, type='EHFDataset', data_root=data_root, pipeline=_base_.test_pipeline, test_mode=True))
+test_dataloader = dict(dataset=dict(source=dict(_delete_=True, type='EHFSource', data_root=data_root)))
 test_evaluator = dict(protocol='ehf')

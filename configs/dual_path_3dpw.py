@@ -7,9 +7,8 @@ You will change: data_root; the rest is that of dual_path_arctic.py.
 _base_ = ['./dual_path_arctic.py']
 
 data_root = 'data/3dpw'
-test_dataloader = dict(dataset=dict(
-    _delete_=True, type='PW3DDataset', data_root=data_root, body_model_root=_base_.body_model_root, split='test',
-    pipeline=_base_.test_pipeline, test_mode=True))
+test_dataloader = dict(dataset=dict(source=dict(
+    _delete_=True, type='PW3DSource', data_root=data_root, body_model_root=_base_.body_model_root, split='test')))
 metric = dict(type='WholeBodyMetric', protocol='3dpw', body_model_root=_base_.body_model_root)
 test_evaluator = [
     dict(**metric, row='expert', prefix='expert'), dict(**metric, row='combined', prefix='combined'),

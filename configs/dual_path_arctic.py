@@ -31,8 +31,9 @@ test_pipeline = [
     dict(type='PackPersonInputs', image=True)]
 test_dataloader = dict(
     batch_size=8, num_workers=4, sampler=dict(type='DefaultSampler', shuffle=False), collate_fn=dict(type='hmr_collate'),
-    dataset=dict(type='ArcticPersonDataset', data_root=data_root, body_model_root=body_model_root, protocol='p1',
-                 views=(1, 2, 3, 4, 5, 6, 7, 8), stride=10, split='val', pipeline=test_pipeline, test_mode=True))
+    dataset=dict(type='PersonDataset', pipeline=test_pipeline, test_mode=True, source=dict(
+        type='ArcticSource', data_root=data_root, body_model_root=body_model_root, protocol='p1',
+        views=(1, 2, 3, 4, 5, 6, 7, 8), stride=10, split='val', truth='template')))
 metric = dict(type='WholeBodyMetric', protocol='arctic-body-p1-val', body_model_root=body_model_root)
 test_evaluator = [
     dict(**metric, row='expert', prefix='expert'), dict(**metric, row='combined', prefix='combined'),

@@ -2,7 +2,7 @@
 
 A config says `type='HandExpert'`; the registry imports its `locations` on first use, so a user's script needs no imports.
 MODELS also answers to the names that say what a part is: BACKBONES, HEADS, ADAPTERS, ROI_SAMPLERS, LOSSES, BODY_MODELS,
-INTEGRATORS. DETECTORS has no parent in MMEngine.
+INTEGRATORS. SOURCES and DETECTORS have no parent in MMEngine.
 """
 from mmengine import registry as root
 
@@ -31,6 +31,7 @@ VISUALIZERS = _child('VISUALIZERS', 'visualization')
 VISBACKENDS = _child('VISBACKENDS', 'visualization')
 INFERENCERS = _child('INFERENCERS', 'apis')
 FUNCTIONS = _child('FUNCTIONS', 'structures')
+SOURCES = root.Registry('data source', scope=SCOPE, locations=[f'{SCOPE}.datasets.sources'])
 DETECTORS = root.Registry('person detector', scope=SCOPE,
                           locations=[f'{SCOPE}.apis.detectors', f'{SCOPE}.apis.detector_plugins'])
 

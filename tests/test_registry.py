@@ -3,8 +3,8 @@ import subprocess
 import sys
 
 NAMES = dict(MODELS='HandExpert', BACKBONES='HaMeRViT', HEADS='MANODecoderHead', ADAPTERS='HandAdapter', LOSSES='HandPoseLoss',
-             BODY_MODELS='MANOLayer', INTEGRATORS='elbow_twist', DATASETS='ArcticDataset', TRANSFORMS='HandCrop',
-             METRICS='HandMeshMetric', HOOKS='FrozenParamsHook', FUNCTIONS='hmr_collate',
+             BODY_MODELS='MANOLayer', INTEGRATORS='elbow_twist', DATASETS='HandDataset', SOURCES='ArcticSource',
+             TRANSFORMS='HandCrop', METRICS='HandMeshMetric', HOOKS='FrozenParamsHook', FUNCTIONS='hmr_collate',
              DATA_SAMPLERS='ResumableInfiniteSampler', DETECTORS='torchvision')
 
 

@@ -12,12 +12,13 @@ model = dict(
 
 augmentation = dict(type='RandomPersonAugmentation', scale=0.15, degrees=20, turn_probability=0.6, flip_probability=0.5)
 test_pipeline = [dict(type='LoadImage'), crop, dict(type='HeatmapTargets', frame=frame), dict(type='PackPersonInputs')]
-persons = dict(type='ArcticPersonDataset', body_model_root=body_model_root, protocol='p1', views=(1, 2, 3, 4, 5, 6, 7, 8),
-               stride=1)
+source = dict(type='ArcticSource', body_model_root=body_model_root, protocol='p1', views=(1, 2, 3, 4, 5, 6, 7, 8), stride=1)
 
 val_dataloader = dict(
     batch_size=32, num_workers=1, sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='hmr_collate'), dataset=dict(**persons, split='val', pipeline=test_pipeline, test_mode=True))
+    collate_fn=dict(type='hmr_collate'),
+    dataset=dict(type='PersonDataset', source=dict(**source, split='val', truth='template'), pipeline=test_pipeline,
+                 test_mode=True))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='WholeBodyMetric', protocol='open-body-p1-val', body_model_root=body_model_root)
 test_evaluator = val_evaluator

@@ -8,7 +8,6 @@ You will change: data_root.
 _base_ = ['./body_adapter_open.py']
 
 data_root = 'data/open/3dpw'
-test_dataloader = dict(dataset=dict(
-    _delete_=True, type='PW3DDataset', data_root=data_root, body_model_root=_base_.body_model_root, split='test',
-    pipeline=_base_.test_pipeline, test_mode=True))
+test_dataloader = dict(dataset=dict(source=dict(
+    _delete_=True, type='PW3DSource', data_root=data_root, body_model_root=_base_.body_model_root, split='test')))
 test_evaluator = dict(protocol='3dpw')

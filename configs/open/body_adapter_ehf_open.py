@@ -8,6 +8,5 @@ You will change: data_root.
 _base_ = ['./body_adapter_open.py']
 
 data_root = 'data/open/ehf'
-test_dataloader = dict(dataset=dict(
-    _delete_=True, type='EHFDataset', data_root=data_root, pipeline=_base_.test_pipeline, test_mode=True))
+test_dataloader = dict(dataset=dict(source=dict(_delete_=True, type='EHFSource', data_root=data_root)))
 test_evaluator = dict(protocol='ehf')

@@ -32,8 +32,9 @@ train_pipeline = [
 train_dataloader = dict(
     batch_size=32, num_workers=1, persistent_workers=True, sampler=dict(type='ResumableInfiniteSampler'),
     collate_fn=dict(type='hmr_collate'),
-    dataset=dict(**_base_.persons, data_root=data_root, split='train', pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(data_root=data_root))
+    dataset=dict(type='PersonDataset', source=dict(**_base_.source, data_root=data_root, split='train'),
+                 pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(source=dict(data_root=data_root)))
 test_dataloader = val_dataloader
 
 train_cfg = dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=iterations)

@@ -28,7 +28,7 @@ model = dict(
 test_pipeline = [
     dict(type='LoadImage'), _base_.crop, dict(type='HeatmapTargets', frame=_base_.frame),
     dict(type='PackPersonInputs', image=True)]
-test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(source=dict(data_root=data_root), pipeline=test_pipeline))
 val_dataloader = None
 val_evaluator = None
 val_cfg = None

@@ -24,8 +24,8 @@ train_pipeline = [
     dict(type='ColorJitter', amount=0.2),
     dict(type='GuidanceNoise', degrees=5.0, dropout=0.1),  # so that a photo without a body still works
     dict(type='PackHandInputs')]
-train_dataloader = dict(dataset=dict(data_root=data_root, guidance=guidance, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(data_root=data_root, guidance=guidance))
+train_dataloader = dict(dataset=dict(source=dict(data_root=data_root), guidance=guidance, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(source=dict(data_root=data_root), guidance=guidance))
 test_dataloader = val_dataloader
 
 train_cfg = dict(max_iters=iterations, val_interval=iterations)

@@ -37,15 +37,17 @@ train_pipeline = [
     dict(type='ColorJitter', amount=0.2),
     dict(type='PackHandInputs')]
 test_pipeline = [dict(type='LoadImage'), crop, dict(type='PackHandInputs')]
-dataset = dict(type='ArcticDataset', data_root=data_root, body_model_root=body_model_root, protocol='p1',
-               views=(1, 2, 3, 4, 5, 6, 7, 8), stride=1)
+source = dict(type='ArcticSource', data_root=data_root, body_model_root=body_model_root, protocol='p1',
+              views=(1, 2, 3, 4, 5, 6, 7, 8), stride=1)
 
 train_dataloader = dict(
     batch_size=32, num_workers=1, persistent_workers=True, sampler=dict(type='ResumableInfiniteSampler'),
-    collate_fn=dict(type='hmr_collate'), dataset=dict(**dataset, split='train', pipeline=train_pipeline))
+    collate_fn=dict(type='hmr_collate'),
+    dataset=dict(type='HandDataset', source=dict(**source, split='train'), pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=64, num_workers=1, sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='hmr_collate'), dataset=dict(**dataset, split='val', pipeline=test_pipeline, test_mode=True))
+    collate_fn=dict(type='hmr_collate'),
+    dataset=dict(type='HandDataset', source=dict(**source, split='val'), pipeline=test_pipeline, test_mode=True))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='HandMeshMetric', protocol='open-p1-val', body_models=dict(right=right_hand, left=left_hand))
 test_evaluator = val_evaluator

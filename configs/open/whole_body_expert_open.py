@@ -35,12 +35,12 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImage'), _base_.augmentation, _base_.crop, dict(type='ColorJitter', amount=0.2),
     dict(type='HeatmapTargets', frame=_base_.frame), dict(type='PackPersonInputs')]
-train_datasets = [dict(**_base_.persons, data_root=root, split='train', pipeline=train_pipeline)
-                  for root in (data_root, upper_body_root)]
+train_datasets = [dict(type='PersonDataset', source=dict(**_base_.source, data_root=root, split='train'),
+                       pipeline=train_pipeline) for root in (data_root, upper_body_root)]
 train_dataloader = dict(
     batch_size=16, num_workers=1, persistent_workers=True, sampler=dict(type='ResumableInfiniteSampler'),
     collate_fn=dict(type='hmr_collate'), dataset=dict(type='ConcatDataset', datasets=train_datasets))
-val_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(source=dict(data_root=data_root)))
 test_dataloader = val_dataloader
 
 train_cfg = dict(type='ResumableTrainLoop', max_iters=iterations, val_interval=2000)

@@ -5,33 +5,37 @@ import numpy as np
 import torch
 
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
+from hmradapter.registry import DATASETS
 
 from .guidance import BodyGuidance
 from .record import HAND_VIEW, SIDES, flag_bits
+from .sources.source import Source
 from .store_dataset import StoreDataset, as_tensor
 
-NEEDED = {side: HAND_VIEW[side] | flag_bits(['has_image', 'has_K']) for side in SIDES}
+NEEDED = {side: HAND_VIEW[side] | flag_bits(['has_image']) for side in SIDES}
 LABELS = {side: {label: flag_bits([f'has_{side}_hand_{name}']) for label, name in
                  (('has_global_orient', 'global'), ('has_hand_pose', 'pose'), ('has_betas', 'betas'),
                   ('keypoints_2d', 'kpts2d'), ('keypoints_3d', 'kpts3d'), ('visibility', 'visibility'))} for side in SIDES}
 
 
+@DATASETS.register_module()
 class HandDataset(StoreDataset):
-    """One item per hand with a box.
+    """One item per hand with a box, of any data set: `dict(type='HandDataset', source=dict(type='ArcticSource', ...))`.
 
     Args:
+        source, pipeline, others: as in `StoreDataset`.
         hands: sides to give.
         guidance: arguments of `BodyGuidance`.
-        samples: as in `StoreDataset`.
     """
 
-    def __init__(self, image_root, pipeline: Sequence, hands: Sequence[str] = SIDES, guidance: dict | None = None, **samples):
+    def __init__(self, source: str | dict | Source, pipeline: Sequence = (), hands: Sequence[str] = SIDES,
+                 guidance: dict | None = None, **others):
         unknown = sorted(set(hands) - set(SIDES))
         if unknown or not hands:
             raise ValueError(f'hands is {tuple(hands)!r}: name one or both of {SIDES}.')
         self.hands, self.what = tuple(hands), f'hand of the sides {tuple(hands)}'
         self.guidance = BodyGuidance(**(guidance or {}))
-        super().__init__(image_root, pipeline, **samples)
+        super().__init__(source, pipeline, **others)
 
     def full_init(self) -> None:
         """Also opens the guidance."""

@@ -62,6 +62,26 @@ def set_hand(records: np.ndarray, side: str, pose: Tensor, orient: Tensor, trans
     return _set_points(records, points, finite, view, ('hand_kpts2d', 'hand_kpts3d', 'bbox_hand'), f'{side}_hand', i)
 
 
+def set_hand_of_body(records: np.ndarray, side: str, pose: Tensor, orient: Tensor, points: Tensor, valid: Tensor,
+                     view: View) -> Tensor:
+    """Labels of one hand of every record from the body that it belongs to; it has no MANO shape and no MANO translation.
+
+    Args:
+        pose: (N, 15, 3) axis-angle, absolute; orient: (N, 3, 3) the hand's global orientation in the camera frame.
+        points: (N, 21, 3) HAND21 in the source's frame, metres; valid: (N,), a hand without gets nothing.
+
+    Returns:
+        (N,) bool: which hands have a box.
+    """
+    i = SIDES.index(side)
+    records['hand_pose'][:, i] = torch.where(valid.view(-1, 1, 1), pose, 0.0).numpy()
+    records['hand_global_orient'][:, i] = torch.where(valid[:, None], rotmat_to_axis_angle(orient), 0.0).numpy()
+    for name in ('pose', 'global'):
+        set_flag(records, f'has_{side}_hand_{name}', valid.numpy())
+    points = torch.where(valid.view(-1, 1, 1), points, 0.0)
+    return _set_points(records, points, valid, view, ('hand_kpts2d', 'hand_kpts3d', 'bbox_hand'), f'{side}_hand', i)
+
+
 def set_body(records: np.ndarray, params: dict[str, Tensor], root: Tensor, points: Tensor, valid: Tensor,
              view: View) -> Tensor:
     """Labels of every record's body from SMPL-X's parameters in the source's frame; rows where `valid` is false stay empty.

@@ -3,20 +3,23 @@ import numpy as np
 import torch
 
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
+from hmradapter.registry import DATASETS
 from hmradapter.structures.joints import POSE53_PARTS, WHOLE137_FROM_SMPLX144
 
 from .person_boxes import part_boxes
 from .record import GENDERS, MODELS, PERSON_VIEW, SIDES, flag_bits
 from .store_dataset import StoreDataset, as_tensor
 
-NEEDED = PERSON_VIEW | flag_bits(['has_image', 'has_K'])
+NEEDED = PERSON_VIEW | flag_bits(['has_image'])
 BOXES = ('has_bbox_left_hand', 'has_bbox_right_hand', 'has_bbox_face')  # in the order of `person_boxes.PARTS`
 NUM_BETAS = 10
 ORDER = list(WHOLE137_FROM_SMPLX144)
 
 
+@DATASETS.register_module()
 class PersonDataset(StoreDataset):
-    """One item per person with a box. With `test_mode` it carries the true mesh where the store has any.
+    """One item per person with a box, of any data set: `dict(type='PersonDataset', source=dict(type='EHFSource', ...))`. With
+    `test_mode` it carries the true mesh where the store has any.
 
     Args:
         as in `StoreDataset`.

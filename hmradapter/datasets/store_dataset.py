@@ -8,40 +8,44 @@ import torch
 from mmengine.dataset import BaseDataset
 from torch import Tensor
 
-from hmradapter.registry import TRANSFORMS
+from hmradapter.registry import SOURCES, TRANSFORMS
 
-from .store import PreparedStore
+from .sources.source import Source
+from .store import PreparedStore, read_manifest
 
 
 class StoreDataset(BaseDataset, ABC):
-    """One item per number that `list_items` gives. A source says where the store is, by `prepare`; a kind of sample says which
-    rows have one, and what it is.
+    """One item per number that `list_items` gives; a kind of sample says which rows have one, and what it is.
 
     Differs from MMEngine's BaseDataset: samples stay on disk, memory-mapped and shared by all processes, and a sample that
     cannot be loaded is an error with its file's name instead of another sample.
 
     Args:
-        image_root: folder that the store's image paths start from.
+        source: a folder that `tools/prepare_data.py` made, or the data set itself: a config of SOURCES (or a `Source`), whose
+            records are prepared on first use.
         pipeline: transforms.
+        image_root: folder that the store's image paths start from, where images have moved since.
         test_mode, indices, lazy_init, metainfo: as in MMEngine; `indices` may be a number (the first so many).
     """
     what = 'sample'  # in errors
 
-    def __init__(self, image_root, pipeline: Sequence, test_mode: bool = False, indices: int | Sequence[int] | None = None,
-                 lazy_init: bool = False, metainfo: dict | None = None):
-        self.image_root = Path(image_root)
+    def __init__(self, source: str | dict | Source, pipeline: Sequence = (), image_root: str | None = None,
+                 test_mode: bool = False, indices: int | Sequence[int] | None = None, lazy_init: bool = False,
+                 metainfo: dict | None = None):
+        self.source = SOURCES.build(source) if isinstance(source, dict) else source
+        if isinstance(self.source, Source) and not (self.source.trains or test_mode):
+            raise ValueError(f'test_mode is False, but {self.source.title} has no parameters to learn from: it is for '
+                             'evaluation only.')
+        self.image_root = None if image_root is None else Path(image_root)
         self.store: PreparedStore | None = None
         self._items: np.ndarray | None = None
         # built here: MMEngine would look in its own registry unless a default scope is set
         steps = [TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline]
         super().__init__(pipeline=steps, test_mode=test_mode, indices=indices, serialize_data=False, lazy_init=True)
-        self._metainfo.update(metainfo or {})  # given above, MMEngine would look for files of these names
+        # given above, MMEngine would look for files of these names
+        self._metainfo.update(self._source_metainfo() | (metainfo or {}))
         if not lazy_init:
             self.full_init()
-
-    @abstractmethod
-    def prepare(self) -> PreparedStore:
-        """The store, made first if it has to be."""
 
     @abstractmethod
     def list_items(self, flags: np.ndarray) -> np.ndarray:
@@ -51,7 +55,8 @@ class StoreDataset(BaseDataset, ABC):
         """Open the store and list its samples; called by MMEngine, once."""
         if self._fully_initialized:
             return
-        self.store = self.prepare()
+        self.store = self.source.prepare() if isinstance(self.source, Source) else PreparedStore(self.source)
+        self.image_root = self.image_root or Path(self.store.manifest['image_root'])
         items = self.list_items(self.store.index['flags'])
         if self._indices is not None:
             items = items[:self._indices] if isinstance(self._indices, int) else items[np.asarray(self._indices)]
@@ -74,10 +79,17 @@ class StoreDataset(BaseDataset, ABC):
         return int(self._items[idx])
 
     def about(self, idx: int, record: np.void) -> dict:
-        """What every sample says of its image: where it is, its size (W, H) and camera, pixels."""
+        """What every sample says of its image: where it is, how it is turned, its size (W, H) and camera, pixels; a focal
+        length of 0 is not known."""
         path = self.image_root / self.store.path(int(record['offset']))
-        return dict(sample_idx=int(idx) % len(self._items), img_path=str(path), img_size=np.float32(record['hw'][::-1]),
-                    focal=record['focal'], princpt=record['princpt'])
+        return dict(sample_idx=int(idx) % len(self._items), img_path=str(path), rot90=int(record['rot90']),
+                    img_size=np.float32(record['hw'][::-1]), focal=record['focal'], princpt=record['princpt'])
+
+    def _source_metainfo(self) -> dict:
+        if isinstance(self.source, Source):
+            return self.source.metainfo
+        manifest = read_manifest(self.source)
+        return dict(dataset=manifest['dataset'], **manifest['protocol'])
 
 
 def as_tensor(values: np.ndarray) -> Tensor:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from hmradapter.fileio import atomic_write, load_npz, sha256_file
 
 from .record import HAND_VIEW, INDEX, PERSON_VIEW, RECORD, check_records, index_of
-from .store import MANIFEST, VERTICES, PreparedStore, is_complete, layout, report
+from .store import MANIFEST, VERTICES, PreparedStore, is_complete, layout
 
 KEY_BYTES = 96
 SHARD_ROWS = 1 << 16   # 0.4 GB
@@ -64,20 +64,6 @@ class Part:
                 names.append(name)
 
 
-def prepare_store(parent, name: str, about: dict, units: Sequence[str],
-                  make: Callable[[], tuple[Callable[[str], Part], np.ndarray | None]]) -> PreparedStore:
-    """The store `<parent>/<name>-<hash of about>`, reported; `make` gives converter and templates where it is to be written."""
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-    folder = Path(parent) / f'{name}-{digest[:12]}'
-    if is_complete(folder):
-        store = PreparedStore(folder)
-    else:
-        convert, templates = make()
-        store = build_store(folder, units, convert, about, templates)
-    report(store)
-    return store
-
-
 def sampled_digest(root: Path, paths: Iterable[Path]) -> str:
     """What large files say of themselves, for `about`: path under the root, size and three samples of the bytes of each."""
     digest = hashlib.sha256()
@@ -94,7 +80,7 @@ def sampled_digest(root: Path, paths: Iterable[Path]) -> str:
 
 
 def build_store(folder, units: Sequence[str], convert: Callable[[str], Part], about: dict,
-                templates: np.ndarray | None = None, shard_rows: int = SHARD_ROWS) -> PreparedStore:
+                templates: np.ndarray | None = None, shard_rows: int = SHARD_ROWS, image_root='') -> PreparedStore:
     """The store at `folder`, written now unless it is there. Several processes may ask at once: one works, the others wait.
 
     Args:
@@ -104,6 +90,7 @@ def build_store(folder, units: Sequence[str], convert: Callable[[str], Part], ab
         about: what the manifest says beside layout, counts and hashes (protocol, source, licence, body models, ...).
         templates: (T, V, 3) rest shapes.
         shard_rows: records a file.
+        image_root: folder that the image paths start from.
     """
     folder = Path(folder)
     if not is_complete(folder):
@@ -111,7 +98,7 @@ def build_store(folder, units: Sequence[str], convert: Callable[[str], Part], ab
             if not is_complete(folder):
                 work = _open_work(folder, units, about)
                 _convert_units(work, units, convert, folder.name)
-                _assemble(folder, work, units, about, templates, shard_rows)
+                _assemble(folder, work, units, about, templates, shard_rows, Path(image_root))
                 shutil.rmtree(work)
     return PreparedStore(folder)
 
@@ -184,7 +171,7 @@ def _write_vertices(path: Path, part: Part) -> int:
 
 
 def _assemble(folder: Path, work: Path, units: Sequence[str], about: dict, templates: np.ndarray | None,
-              shard_rows: int) -> None:
+              shard_rows: int, image_root: Path) -> None:
     for stale in folder.parent.glob(f'.{folder.name}.partial*'):
         shutil.rmtree(stale)
     partial = folder.parent / f'.{folder.name}.partial'
@@ -197,7 +184,8 @@ def _assemble(folder: Path, work: Path, units: Sequence[str], about: dict, templ
         np.save(partial / 'templates.npy', np.ascontiguousarray(templates, dtype='<f4'))
     files = {path.name: dict(size=path.stat().st_size, sha256=sha256_file(path)) for path in sorted(partial.glob('*.npy'))}
     with atomic_write(partial / MANIFEST, 'w') as file:
-        json.dump(dict(layout(), **about, units=list(units), shard_rows=shard_rows, **totals, files=files), file, indent=1)
+        json.dump(dict(layout(), **about, units=list(units), shard_rows=shard_rows, image_root=str(image_root.absolute()),
+                       **totals, files=files), file, indent=1)
     if folder.exists():  # something without a manifest
         shutil.rmtree(folder)
     partial.rename(folder)

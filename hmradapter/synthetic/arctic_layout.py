@@ -1,4 +1,4 @@
-"""ARCTIC's release layout, written: what `datasets.arctic` reads, with the release's frames, units and conventions.
+"""ARCTIC's release layout, written: what `datasets.sources.arctic` reads, with the release's frames, units and conventions.
 
 World frame, metres, axis-angle; hands of `.mano.npy` residual (absolute minus the mean hand), of `.smplx.npy` absolute; objects
 in mm; misc.json's row `view - 1` belongs to view 1..8. An image's number minus the subject's ioi_offset is its annotation.

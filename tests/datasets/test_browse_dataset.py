@@ -9,7 +9,8 @@ from arctic_fixture import write_arctic
 TOOL = Path(__file__).parents[2] / 'tools' / 'misc' / 'browse_dataset.py'
 CONFIG = """
 train_dataloader = dict(dataset=dict(
-    type='ArcticDataset', data_root={root!r}, body_model_root={models!r}, split='val', stride=1,
+    type='HandDataset',
+    source=dict(type='ArcticSource', data_root={root!r}, body_model_root={models!r}, split='val', stride=1),
     pipeline=[dict(type='LoadImage'), dict(type='RandomHandAugmentation'), dict(type='HandCrop', image_size=128),
               dict(type='ColorJitter'), dict(type='PackHandInputs')]))
 """
@@ -17,7 +18,8 @@ train_dataloader = dict(dataset=dict(
 
 PERSONS = """
 val_dataloader = dict(dataset=dict(
-    type='ArcticPersonDataset', data_root={root!r}, body_model_root={models!r}, split='val', stride=1, test_mode=True,
+    type='PersonDataset', test_mode=True,
+    source=dict(type='ArcticSource', data_root={root!r}, body_model_root={models!r}, split='val', stride=1, truth='template'),
     pipeline=[dict(type='LoadImage'), dict(type='PersonCrop', ratio=1.2), dict(type='HeatmapTargets'),
               dict(type='PackPersonInputs')]))
 """
@@ -37,7 +39,7 @@ def test_a_sheet_is_drawn(tmp_path, open_body_models):
     assert done.stdout.count('guidance 1') == 5 and '5 of 64 samples' in done.stdout
     image = cv2.imread(str(sheet))
     assert image.shape[1] == 2 * 360 + 4 and image.std() > 20
-    wrong = run(config, '--cfg-options', 'train_dataloader.dataset.data_root=nowhere')
+    wrong = run(config, '--cfg-options', 'train_dataloader.dataset.source.data_root=nowhere')
     assert wrong.returncode != 0 and 'misc.json' in wrong.stderr and 'Traceback' not in wrong.stderr
 
 

@@ -11,10 +11,11 @@ import torch
 from arctic_fixture import IMAGES, OFFSET, SEQUENCES, write_arctic
 
 from hmradapter.body_models import SMPLXLayer
-from hmradapter.datasets import ArcticDataset, ArcticPersonDataset, PreparedStore
+from hmradapter.datasets import HandDataset, PersonDataset, PreparedStore
 from hmradapter.datasets.person_boxes import part_boxes, person_box
 from hmradapter.datasets.persons import person_labels
 from hmradapter.datasets.record import GENDERS, MODELS, SIDES, empty_records, set_flag
+from hmradapter.datasets.sources import ArcticSource
 from hmradapter.geometry import cameras
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.models.estimators import WholeBodyExpert
@@ -37,9 +38,10 @@ def release(tmp_path_factory, open_body_models):
 
 @pytest.fixture
 def build(release, open_body_models):
-    def make(**kwargs):
-        return ArcticPersonDataset(str(release[0]), str(open_body_models),
-                                   **dict(dict(split='val', stride=1, test_mode=True), **kwargs))
+    def make(pipeline=(), test_mode=True, indices=None, split='val', **options):
+        options = dict(stride=1, truth=None if split == 'train' else 'template') | options
+        return PersonDataset(ArcticSource(str(release[0]), str(open_body_models), split=split, **options), pipeline,
+                             test_mode=test_mode, indices=indices)
     return make
 
 
@@ -126,10 +128,10 @@ def test_part_boxes_that_are_not_there():
 
 def test_one_store_for_hands_and_persons(build, release, open_body_models):
     """The same records; only true meshes make another store."""
-    hands = ArcticDataset(str(release[0]), str(open_body_models), split='val', stride=1)
-    persons = build(keep_vertices=False)
+    hands = HandDataset(ArcticSource(str(release[0]), str(open_body_models), split='val', stride=1))
+    persons = build(truth=None)
     assert hands.store.folder == persons.store.folder and len(hands) == 2 * len(persons)
-    assert 'vertices' not in persons.get_data_info(0) and 'truth' not in persons.metainfo
+    assert 'vertices' not in persons.get_data_info(0) and persons.metainfo['truth'] is None
     other = build()
     assert other.store.folder != hands.store.folder and build(truth='neutral').store.folder != other.store.folder
     np.testing.assert_array_equal(other.store.record(3)['kpts2d'], hands.store.record(3)['kpts2d'])

@@ -9,7 +9,8 @@ import torch
 from hmradapter.body_models import SMPLXLayer
 from hmradapter.body_models.open_model.skeleton import JOINT_NAMES
 from hmradapter.body_models.smplx_layer import POSE_PARTS
-from hmradapter.datasets import ArcticPersonDataset
+from hmradapter.datasets import PersonDataset
+from hmradapter.datasets.sources import ArcticSource
 from hmradapter.fileio import load_object_npy
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.structures.joints import POSE53_PARTS, WHOLE137_FROM_SMPLX144
@@ -140,7 +141,7 @@ def test_arctics_layout_says_shape_and_face_too(bodies, open_body_models):
 def test_the_dataset_reads_shape_and_face(bodies, open_body_models):
     """The neutral model posed by the labels has the labelled joints to 0.1 mm; landmarks of the face are each gender's own."""
     _, out = bodies
-    dataset = ArcticPersonDataset(str(out), str(open_body_models), split='train', views=(3,), stride=1)
+    dataset = PersonDataset(ArcticSource(str(out), str(open_body_models), split='train', views=(3,), stride=1))
     info = dataset.get_data_info(0)
     assert info['has_betas'] == info['has_expression'] == 1 and info['pose_valid'].all()
     pose = info['pose'][None].float()

@@ -20,7 +20,7 @@ from hmradapter.synthetic.runs import summary
 def parse_args() -> argparse.Namespace:
     default = Recipe()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--out', type=Path, required=True, help='folder of the dataset, the data_root of ArcticDataset')
+    parser.add_argument('--out', type=Path, required=True, help='folder of the dataset, the data_root of ArcticSource')
     parser.add_argument('--domain', choices=DOMAINS, default=default.domain,
                         help='target: hands at objects; source: the same people and motions, nothing in their hands; '
                              'bodies: whole people in many poses; bodies_objects: whole people with hands at objects')

@@ -10,7 +10,8 @@ from hmradapter.registry import TRANSFORMS
 class LoadImage(BaseTransform):
     """Decode the image. The last one is kept, so that the two hands of a picture, neighbours in order, cost one decoding.
 
-    Reads: img_path.  Adds: img (H, W, 3) uint8 BGR, read-only, img_size (2,) = (W, H).
+    Reads: img_path, rot90 (clockwise quarter turns that the stored image wants, 0 where it is absent).
+    Adds: img (H, W, 3) uint8 BGR, read-only, img_size (2,) = (W, H).
 
     Args:
         exif: apply the orientation metadata. HaMeR's training ignores it, its demo applies it.
@@ -23,7 +24,7 @@ class LoadImage(BaseTransform):
     def transform(self, results: dict) -> dict:
         path = str(results['img_path'])
         if self._last[0] != path:
-            image = read_image(path, self.exif)
+            image = np.ascontiguousarray(np.rot90(read_image(path, self.exif), -results.get('rot90', 0)))
             image.flags.writeable = False  # shared by the samples of this picture
             self._last = (path, image)
         image = self._last[1]

@@ -19,10 +19,10 @@ RUN_KEYS = (set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
 
 # Where a typed dict stands says which registry it comes from; below, the innermost known key decides.
 _REGISTRIES = dict(
-    model=ours.MODELS, data_preprocessor=ours.MODELS, dataset=ours.DATASETS, datasets=ours.DATASETS, pipeline=ours.TRANSFORMS,
-    transforms=ours.TRANSFORMS, sampler=ours.DATA_SAMPLERS, batch_sampler=ours.DATA_SAMPLERS, collate_fn=ours.FUNCTIONS,
-    worker_init_fn=ours.FUNCTIONS, val_evaluator=ours.METRICS, test_evaluator=ours.METRICS, train_cfg=ours.LOOPS,
-    val_cfg=ours.LOOPS, test_cfg=ours.LOOPS, optim_wrapper=ours.OPTIM_WRAPPERS, optimizer=ours.OPTIMIZERS,
+    model=ours.MODELS, data_preprocessor=ours.MODELS, dataset=ours.DATASETS, datasets=ours.DATASETS, source=ours.SOURCES,
+    pipeline=ours.TRANSFORMS, transforms=ours.TRANSFORMS, sampler=ours.DATA_SAMPLERS, batch_sampler=ours.DATA_SAMPLERS,
+    collate_fn=ours.FUNCTIONS, worker_init_fn=ours.FUNCTIONS, val_evaluator=ours.METRICS, test_evaluator=ours.METRICS,
+    train_cfg=ours.LOOPS, val_cfg=ours.LOOPS, test_cfg=ours.LOOPS, optim_wrapper=ours.OPTIM_WRAPPERS, optimizer=ours.OPTIMIZERS,
     param_scheduler=ours.PARAM_SCHEDULERS, default_hooks=ours.HOOKS, custom_hooks=ours.HOOKS, visualizer=ours.VISUALIZERS,
     vis_backends=ours.VISBACKENDS, log_processor=ours.LOG_PROCESSORS, init_cfg=mm.WEIGHT_INITIALIZERS,
     model_wrapper_cfg=mm.MODEL_WRAPPERS)

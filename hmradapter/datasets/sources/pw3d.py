@@ -5,8 +5,7 @@ are easily missed: parameters are in the world and the camera moves, so each fra
 all of them are valid; persons have their own gender, for which the mesh is made; a root turns about its own rest joint; betas
 are SMPL's, another space of shapes than SMPL-X's, and teach it nothing; there are no fingers and no face.
 """
-from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,29 +14,27 @@ from mmengine.logging import print_log
 
 from hmradapter.body_models import SMPLLayer
 from hmradapter.body_models.model_files import find_model_file
-from hmradapter.fileio import DamagedFileError, sha256_file
+from hmradapter.fileio import DamagedFileError
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
-from hmradapter.registry import DATASETS
+from hmradapter.registry import SOURCES
 from hmradapter.structures.joints import SMPLX144_FROM_OPENPOSE18
 
-from .images import image_sizes
-from .labels import View, mesh_boxes, set_body, set_cameras, set_meshes
-from .person_boxes import person_box
-from .persons import PersonDataset
-from .pw3d_files import BETAS, FORMS, SPLITS, CocoFiles, OfficialFiles, Persons
-from .record import GENDERS, MODELS, empty_records, set_flag
-from .store import PreparedStore
-from .store_writer import Part, prepare_store, sampled_digest
+from ..images import image_sizes
+from ..labels import View, mesh_boxes, set_body, set_cameras, set_meshes
+from ..person_boxes import person_box
+from ..record import GENDERS, MODELS, empty_records, set_flag
+from ..store_writer import Part, sampled_digest
+from .pw3d_files import BETAS, FORMS, SITE, SPLITS, CocoFiles, OfficialFiles, Persons
+from .source import Expected, Source, checked_stride
 
-CONVERTER = 1
 CHUNK = 64               # bodies posed at once
 BODY_JOINTS = 22         # of SMPL's 24 those that SMPL-X has too
 MAX_JOINT_GAP = 0.05     # metres between a stored joint and that of the posed model: another gender is centimetres off
 FACE_JOINTS = {row: joint for row, joint in enumerate(SMPLX144_FROM_OPENPOSE18) if joint >= 55}  # nose, eyes, ears
 
 
-@DATASETS.register_module()
-class PW3DDataset(PersonDataset):
+@SOURCES.register_module()
+class PW3DSource(Source):
     """Persons of 3DPW; true meshes have SMPL's topology. 22 joints are labelled, 3D and projected, nose, eyes and ears in 2D
     where OpenPose saw them.
 
@@ -50,41 +47,48 @@ class PW3DDataset(PersonDataset):
         annotations: 'official' reads the pickles, 'coco' the json, whose boxes published figures use.
         stride: every so many frames.
         keep_vertices: keep true meshes, 12 bytes a vertex (83 KB a record) in `verts.npy`; by default not of 'train'.
-        prepared_dir: where prepared records go, `<data_root>/prepared` by default.
-        verify_images: decode every image while preparing, not just look at its head and end.
-        samples: as in `PersonDataset`.
+        common: as in `Source`.
     """
+    name, title = '3dpw', '3DPW'
+    licence = 'non-commercial research, no redistribution'
+    site = SITE
+    splits, gives = SPLITS, ('persons',)
+    expected = (Expected('imageFiles/<seq>/image_%05d.jpg', 'images'),
+                Expected('sequenceFiles/{split}/<seq>.pkl', 'the official annotations'),
+                Expected('3DPW_{split}.json', 'Hand4Whole\'s and SMPLer-X\'s form of them', optional=True))
+    body_models = ('smpl/SMPL_{MALE,FEMALE}.pkl',)
 
-    def __init__(self, data_root: str, body_model_root: str, pipeline: Sequence = (), split: str = 'test',
-                 annotations: str = 'official', stride: int = 1, keep_vertices: bool | None = None,
-                 prepared_dir: str | None = None, verify_images: bool = False, **samples):
-        if split not in SPLITS:
-            raise ValueError(f'split is {split!r}: 3DPW has {SPLITS}.')
+    def __init__(self, data_root, body_model_root, split: str = 'test', annotations: str = 'official', stride: int = 1,
+                 keep_vertices: bool | None = None, **common):
+        super().__init__(data_root, split, body_model_root, **common)
         if annotations not in FORMS:
             raise ValueError(f'annotations is {annotations!r}: choose one of {tuple(FORMS)}.')
-        if stride < 1:
-            raise ValueError(f'stride is {stride}, it must be at least 1.')
-        self.split, self.form, self.stride, self.verify_images = split, annotations, int(stride), verify_images
+        self.form, self.stride = annotations, checked_stride(stride)
         self.keep_vertices = split != 'train' if keep_vertices is None else bool(keep_vertices)
-        self.body_model_root = Path(body_model_root)
-        self.prepared_dir = Path(prepared_dir or Path(data_root) / 'prepared')
-        super().__init__(data_root, pipeline, metainfo=dict(dataset='3dpw', split=split, annotations=annotations,
-                                                            stride=self.stride), **samples)
 
-    def prepare(self) -> PreparedStore:
-        files = FORMS[self.form](self.image_root, self.split)
+    @property
+    def protocol(self) -> dict:
+        return dict(split=self.split, annotations=self.form, stride=self.stride, keep_vertices=self.keep_vertices)
+
+    @cached_property
+    def files(self) -> OfficialFiles | CocoFiles:
+        return FORMS[self.form](self.data_root, self.split, self.missing)
+
+    @property
+    def units(self) -> list[str]:
+        return self.files.sequences
+
+    @cached_property
+    def convert(self) -> 'PW3DConverter':
+        return PW3DConverter(self.files, self.split, self.body_model_root / 'smpl', self.stride, self.verify_images,
+                             self.keep_vertices)
+
+    def body_model_files(self) -> list[Path]:
         genders = ('male', 'female') if self.form == 'official' else GENDERS
-        models = [find_model_file(self.body_model_root / 'smpl', 'SMPL', f'SMPL_{gender.upper()}') for gender in genders]
-        about = dict(
-            dataset='3dpw', licence='non-commercial research, no redistribution', converter=CONVERTER,
-            protocol=dict(name='3dpw', split=self.split, annotations=self.form, stride=self.stride,
-                          verify_images=self.verify_images, keep_vertices=self.keep_vertices),
-            body_models={path.relative_to(self.body_model_root).as_posix(): sha256_file(path) for path in models},
-            source=dict(files=sampled_digest(self.image_root, files.sources())))
-        sequences = files.sequences
-        convert = PW3DConverter(files, self.split, self.body_model_root / 'smpl', self.stride, self.verify_images,
-                                self.keep_vertices)
-        return prepare_store(self.prepared_dir, f'3dpw-{self.form}-{self.split}', about, sequences, lambda: (convert, None))
+        return [find_model_file(self.body_model_root / 'smpl', 'SMPL', f'SMPL_{gender.upper()}') for gender in genders]
+
+    def fingerprint(self) -> dict:
+        return dict(files=sampled_digest(self.data_root, self.files.sources()))
 
 
 class PW3DConverter:

@@ -20,101 +20,100 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from hmradapter.fileio import DamagedFileError, sha256_file
-from hmradapter.registry import DATASETS
+from hmradapter.registry import SOURCES
 
+from ..images import image_sizes
+from ..labels import View, set_body, set_cameras, set_hand, set_meshes, set_visibility
+from ..record import GENDERS, MODELS, SIDES, empty_records, set_flag
+from ..store_writer import Part, sampled_digest
 from .arctic_bodies import TRUTHS, ArcticBodies
-from .arctic_files import VIEWS, ArcticFiles
-from .hands import HandDataset
-from .images import image_sizes
-from .labels import View, set_body, set_cameras, set_hand, set_meshes, set_visibility
-from .persons import PersonDataset
-from .record import GENDERS, MODELS, SIDES, empty_records, set_flag
-from .store import PreparedStore
-from .store_writer import Part, prepare_store, sampled_digest
+from .arctic_files import SITE, VIEWS, ArcticFiles
+from .source import Expected, Source, checked_stride
 
-CONVERTER = 3           # count up when the same files would give other records
 EDGE_FRAMES = 10        # images left out at either end of a sequence
 MAX_WRIST_GAP = 0.10    # metres between SMPL-X's and MANO's wrist; fits agree to about 1 cm
 SMPLX_WRISTS = dict(left=20, right=21)
 
 
-class ArcticSource:
-    """Where the samples of ARCTIC come from, whatever their kind: goes before `HandDataset` or `PersonDataset`. Prepared on
-    first use; later uses open the prepared records.
+@SOURCES.register_module()
+class ArcticSource(Source):
+    """Persons and hands of ARCTIC. There are no betas and no expressions to learn: a body is the subject's template, posed
+    (rendered whole bodies have both, see docs/open_world.md).
 
     You will change: data_root, body_model_root, split.
 
     Args:
         data_root: the release's `arctic_data/data`.
-        body_model_root: folder with `smplx/SMPLX_{MALE,FEMALE}.npz` and `mano/MANO_{LEFT,RIGHT}.pkl`.
         split: 'train' or 'val'; the labels of 'test' are not public.
+        body_model_root: folder with `smplx/SMPLX_{MALE,FEMALE}.npz` and `mano/MANO_{LEFT,RIGHT}.pkl`.
         protocol: 'p1' or 'p2', which list of sequences.
         views: static cameras, 1-8.
         stride: every so many of the records sorted by sequence, view and frame.
-        prepared_dir: where prepared records go, `<data_root>/prepared` by default.
-        verify_images: decode every image while preparing, not just look at its head and end.
-        samples: as in the kind of samples.
+        truth: true meshes to keep (126 KB a record): 'template', of the subject's own shape, or 'neutral', of
+            the stored pose without a shape (the pseudo truth of SMPLer-X).
+        common: as in `Source`.
     """
-    truth: str | None = None  # one of `arctic_bodies.TRUTHS` where true meshes are kept
+    name, title = 'arctic', 'ARCTIC'
+    licence = 'MPI non-commercial, no redistribution'
+    site = SITE
+    splits, gives = ('train', 'val'), ('hands', 'persons')
+    expected = (
+        Expected('images/sXX/<seq>/<view>/%05d.jpg', 'full images (the cropped ones are cut around the object)'),
+        Expected('raw_seqs/sXX/<seq>.mano.npy', 'hands'), Expected('raw_seqs/sXX/<seq>.smplx.npy', 'bodies'),
+        Expected('meta/misc.json', 'cameras and subjects'), Expected('meta/subject_vtemplates/sXX.obj', 'subjects\' shapes'),
+        Expected('splits_json/protocol_p1.json', 'which sequence is of which split'))
+    body_models = ('smplx/SMPLX_{MALE,FEMALE}.npz', 'mano/MANO_{LEFT,RIGHT}.pkl')
+    converter = 3
 
-    def __init__(self, data_root: str, body_model_root: str, pipeline: Sequence = (), split: str = 'train',
-                 protocol: str = 'p1', views: Sequence[int] = VIEWS, stride: int = 10, prepared_dir: str | None = None,
-                 verify_images: bool = False, **samples):
-        if split not in ('train', 'val'):
-            raise ValueError(f"split is {split!r}: use 'train' or 'val'. The labels of 'test' (s03) are not public.")
+    def __init__(self, data_root, body_model_root, split: str = 'train', protocol: str = 'p1', views: Sequence[int] = VIEWS,
+                 stride: int = 10, truth: str | None = None, **common):
+        if split == 'test':
+            raise ValueError("split is 'test': use 'train' or 'val'. The labels of 'test' (s03) are not public.")
+        super().__init__(data_root, split, body_model_root, **common)
         if protocol not in ('p1', 'p2'):
             raise ValueError(f"protocol is {protocol!r}: ARCTIC has 'p1' and 'p2'.")
         if not views or not set(views) <= set(VIEWS):
             raise ValueError(f'views is {tuple(views)}: choose among the static cameras {VIEWS}; view 0 is egocentric, with a '
                              'distorted lens, and not read.')
-        if stride < 1:
-            raise ValueError(f'stride is {stride}, it must be at least 1.')
-        self.split, self.protocol, self.views, self.stride = split, protocol, tuple(sorted(set(views))), int(stride)
-        self.body_model_root, self.verify_images = Path(body_model_root), verify_images
-        self.prepared_dir = Path(prepared_dir) if prepared_dir else Path(data_root) / 'prepared'
-        about = dict(dataset='arctic', protocol=protocol, split=split, views=self.views, stride=self.stride)
-        super().__init__(data_root, pipeline, metainfo=about | ({'truth': self.truth} if self.truth else {}), **samples)
+        if truth is not None and truth not in TRUTHS:
+            raise ValueError(f'truth is {truth!r}: choose one of {TRUTHS}, or None to keep no meshes.')
+        self.list_of, self.views, self.stride, self.truth = protocol, tuple(sorted(set(views))), checked_stride(stride), truth
 
-    def prepare(self) -> PreparedStore:
-        files = ArcticFiles(self.image_root, self.protocol)
-        sequences = files.sequences(self.split)
-        bodies = ArcticBodies(files, self.body_model_root, sorted({name.split('/')[0] for name in sequences}))
-        about = dict(
-            dataset='arctic', licence='MPI non-commercial, no redistribution', converter=CONVERTER,
-            protocol=dict(name=self.protocol, split=self.split, views=list(self.views), stride=self.stride,
-                          edge_frames=EDGE_FRAMES, order='sequence, view, frame', verify_images=self.verify_images),
-            body_models=bodies.hashes(self.truth), truth=self.truth, source=_fingerprint(files, sequences, bodies.subjects))
+    @property
+    def protocol(self) -> dict:
+        return dict(protocol=self.list_of, split=self.split, views=self.views, stride=self.stride, truth=self.truth)
 
-        def make() -> tuple[ArcticConverter, np.ndarray]:
-            return ArcticConverter(files, sequences, bodies, self.views, self.stride, self.verify_images,
-                                   self.truth), bodies.templates()
-        return prepare_store(self.prepared_dir, f'arctic-{self.protocol}-{self.split}', about, sequences, make)
+    @cached_property
+    def files(self) -> ArcticFiles:
+        return ArcticFiles(self.data_root, self.list_of, self.missing)
 
+    @cached_property
+    def units(self) -> list[str]:
+        return self.files.sequences(self.split)
 
-@DATASETS.register_module()
-class ArcticDataset(ArcticSource, HandDataset):
-    """Hands of ARCTIC with the body that guides them."""
+    @cached_property
+    def bodies(self) -> ArcticBodies:
+        return ArcticBodies(self.files, self.body_model_root, sorted({name.split('/')[0] for name in self.units}))
 
+    @cached_property
+    def convert(self) -> 'ArcticConverter':
+        return ArcticConverter(self.files, self.units, self.bodies, self.views, self.stride, self.verify_images, self.truth)
 
-@DATASETS.register_module()
-class ArcticPersonDataset(ArcticSource, PersonDataset):
-    """Persons of ARCTIC. There are no betas and no expressions to learn: a body is the subject's template, posed
-    (rendered whole bodies have both, see docs/open_world.md).
+    def templates(self) -> np.ndarray:
+        return self.bodies.templates()
 
-    Args:
-        truth: 'template', meshes of the subject's own shape, or 'neutral', of the stored pose without a shape (the pseudo
-            truth of SMPLer-X).
-        keep_vertices: keep true meshes, 12 bytes a vertex (126 KB a record) in `verts.npy`; by default not of 'train'.
-        others: as in `ArcticSource` and `PersonDataset`.
-    """
+    def body_model_files(self) -> list[Path]:
+        return self.bodies.model_files(self.truth)
 
-    def __init__(self, data_root: str, body_model_root: str, pipeline: Sequence = (), split: str = 'train',
-                 truth: str = 'template', keep_vertices: bool | None = None, **others):
-        if truth not in TRUTHS:
-            raise ValueError(f'truth is {truth!r}: choose one of {TRUTHS}.')
-        keep = split != 'train' if keep_vertices is None else keep_vertices
-        self.truth = truth if keep else None
-        super().__init__(data_root, body_model_root, pipeline, split, **others)
+    def fingerprint(self) -> dict:
+        """Small files by their hash, sequences by size and three samples of their bytes."""
+        files = self.files
+        small = [files.misc_path, files.split_path, *(files.template_path(subject) for subject in self.bodies.subjects)]
+        raw = [path for sequence in self.units
+               for path in (files.mano_path(sequence), files.smplx_path(sequence), files.visibility_path(sequence))]
+        return dict(release='arctic_data/data', sequences=len(self.units), raw_seqs=sampled_digest(files.root, raw),
+                    edge_frames=EDGE_FRAMES,
+                    **{path.relative_to(files.root).as_posix(): sha256_file(path) for path in small if path.exists()})
 
 
 class ArcticConverter:
@@ -231,7 +230,7 @@ class ArcticConverter:
                 part.lacks('body_away_from_hands' if finite[row] else 'body_not_finite', part.keys[i])
         valid = (finite & near)[rows]
         set_body(part.records, {name: params[name][rows] for name in params if 'hand' not in name},
-                 root.expand(len(rows), 3), points[rows], valid, view)
+                 root[rows], points[rows], valid, view)
         if 'betas_neutral' in params:  # rendered people are the neutral model's, too
             records, betas = part.records, params['betas_neutral'][rows]
             records['betas'][:, :betas.shape[1]], records['num_betas'] = torch.where(valid[:, None], betas, 0.0), betas.shape[1]
@@ -242,11 +241,3 @@ class ArcticConverter:
             part.vertices = set_meshes(part.records, valid.numpy(), meshes, rows, view)
         part.records['template'] = np.where(valid.numpy(), self.bodies.subjects.index(subject), -1)
 
-
-def _fingerprint(files: ArcticFiles, sequences: Sequence[str], subjects: Sequence[str]) -> dict:
-    """What the records depend on: small files by their hash, sequences by size and three samples of their bytes."""
-    small = [files.misc_path, files.split_path, *(files.template_path(subject) for subject in subjects)]
-    raw = [path for sequence in sequences
-           for path in (files.mano_path(sequence), files.smplx_path(sequence), files.visibility_path(sequence))]
-    return dict(release='arctic_data/data', sequences=len(sequences), raw_seqs=sampled_digest(files.root, raw),
-                **{path.relative_to(files.root).as_posix(): sha256_file(path) for path in small if path.exists()})

@@ -6,6 +6,7 @@ Layout (root = the release's folder), source: the data set's readme, MMHuman3D `
     3DPW_{train,validation,test}.json                      another form, COCO style, camera frame (Hand4Whole's, SMPLer-X's)
 """
 from collections import defaultdict
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -48,12 +49,11 @@ class OfficialFiles:
     """The release's pickles of a split. FileNotFoundError where the folder is missing."""
     form = 'official'
 
-    def __init__(self, root: Path, split: str):
+    def __init__(self, root: Path, split: str, missing: Callable[[Path], Exception] = FileNotFoundError):
         self.root, self.folder = root, root / 'sequenceFiles' / split
         self.sequences = sorted(path.stem for path in self.folder.glob('*.pkl'))
         if not self.sequences:
-            raise FileNotFoundError(f'{self.folder} has no .pkl. data_root must be the folder of 3DPW with imageFiles/ and '
-                                    f'sequenceFiles/: {SITE}.')
+            raise missing(self.folder / '*.pkl')
 
     def sources(self) -> list[Path]:
         """Files that the labels depend on."""
@@ -77,7 +77,7 @@ class CocoFiles:
     """`3DPW_<split>.json`: parameters in the camera frame and given boxes."""
     form = 'coco'
 
-    def __init__(self, root: Path, split: str):
+    def __init__(self, root: Path, split: str, missing: Callable[[Path], Exception] = FileNotFoundError):
         self.root, self.path = root, root / f'3DPW_{split}.json'
         if not self.path.is_file():
             raise FileNotFoundError(f'{self.path} does not exist: it comes with Hand4Whole\'s and SMPLer-X\'s data '

@@ -8,6 +8,7 @@ Layout (root = `arctic_data/data` of the release), source: zc-alexfan/arctic, do
     splits_json/protocol_{p1,p2}.json              {'train', 'val', 'test'}: ['sXX/<seq>', ...]
     meta/visibility/sXX/<seq>.npz                  rendered data only, not part of the release: share of a hand in sight
 """
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +31,13 @@ class ArcticFiles:
         FileNotFoundError: a file that everything depends on is missing; says which, and where the release comes from.
     """
 
-    def __init__(self, root, protocol: str):
+    def __init__(self, root, protocol: str, missing: Callable[[Path], Exception] = FileNotFoundError):
         self.root = Path(root)
         self.misc_path = self.root / 'meta' / 'misc.json'
         self.split_path = self.root / 'splits_json' / f'protocol_{protocol}.json'
         for path in (self.misc_path, self.split_path):
             if not path.is_file():
-                raise FileNotFoundError(f'{path} does not exist. data_root must be the `arctic_data/data` folder of ARCTIC, '
-                                        f'with images/, raw_seqs/, meta/ and splits_json/: {SITE}.')
+                raise missing(path)
         self.misc = load_json(self.misc_path)
         self.splits = load_json(self.split_path)
         for split in ('train', 'val'):

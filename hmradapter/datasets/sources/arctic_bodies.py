@@ -1,5 +1,5 @@
 """The body models that ARCTIC's labels are for: MANO of either side, and each subject's gendered SMPL-X with its template."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmradapter.body_models import BodyModelOutput, MANOLayer, SMPLXLayer
+from hmradapter.body_models import MANOLayer, SMPLXLayer
 from hmradapter.body_models.model_files import find_model_file
-from hmradapter.fileio import sha256_file
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 
+from ..smplx_labels import pose_smplx, smplx_meshes
 from .arctic_files import ArcticFiles
 
-CHUNK = 64  # bodies posed at once, about 1 MB each while they are
 TRUTHS = ('template', 'neutral')
 
 
@@ -34,13 +33,12 @@ class ArcticBodies:
         # the face's contour is what the camera sees of it, so it cannot be posed once for all views; its confidence stays 0
         self._gendered = cache(lambda gender: SMPLXLayer(self.root / 'smplx', gender=gender, face_contour=False))
 
-    def hashes(self, truth: str | None = None) -> dict[str, str]:
-        """sha256 of every model file that labels, and meshes of this `truth`, depend on, by its path under the root."""
+    def model_files(self, truth: str | None = None) -> list[Path]:
+        """Every model file that labels, and meshes of this `truth`, depend on."""
         genders = {self.files.subject(subject)['gender'].upper() for subject in self.subjects}
         genders |= {'NEUTRAL'} if truth == 'neutral' else set()
         paths = [find_model_file(self.root / 'smplx', 'SMPL-X', f'SMPLX_{gender}') for gender in sorted(genders)]
-        paths += [find_model_file(self.root / 'mano', 'MANO', f'MANO_{side}') for side in ('LEFT', 'RIGHT')]
-        return {path.relative_to(self.root).as_posix(): sha256_file(path) for path in paths}
+        return paths + [find_model_file(self.root / 'mano', 'MANO', f'MANO_{side}') for side in ('LEFT', 'RIGHT')]
 
     def templates(self) -> np.ndarray:
         """(S, V, 3) rest shapes of the subjects, metres."""
@@ -61,9 +59,8 @@ class ArcticBodies:
 
     @torch.no_grad()
     def pose_body(self, subject: str, params: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Arrays of `arctic_files.SMPLX_SHAPES` (F, .) -> SMPLX144's first 127 joints (F, 127, 3), rest pelvis (1, 3)."""
-        layer = self.body_layer(subject)
-        return torch.cat([out.joints.double() for out in _posed(layer, params)]), layer.root_joint().double()
+        """Arrays of `arctic_files.SMPLX_SHAPES` (F, .) -> SMPLX144's first 127 joints (F, 127, 3), rest pelvises (F, 3)."""
+        return pose_smplx(self.body_layer(subject), params)
 
     @torch.no_grad()
     def pose_mesh(self, subject: str, params: dict[str, Tensor], truth: str) -> np.ndarray:
@@ -73,7 +70,7 @@ class ArcticBodies:
         if truth == 'neutral':
             own, layer = layer, self._gendered('neutral')
             params = dict(params, transl=params['transl'] + own.root_joint() - layer.root_joint())
-        return torch.cat([out.vertices for out in _posed(layer, params)]).numpy()
+        return smplx_meshes(layer, params)
 
     def _hand_layer(self, side: str) -> MANOLayer:
         return MANOLayer(self.root / 'mano', side=side)
@@ -89,12 +86,3 @@ class ArcticBodies:
                              'goes with the open model, ARCTIC with the licensed one).')
         return template
 
-
-def _posed(layer: SMPLXLayer, params: dict[str, Tensor]) -> Iterator[BodyModelOutput]:
-    """Bodies posed a chunk at a time."""
-    for start in range(0, len(params['transl']), CHUNK):
-        piece = {name: value[start:start + CHUNK] for name, value in params.items()}
-        transl, expression = piece.pop('transl'), piece.pop('expression', None)
-        piece.pop('betas_neutral', None)  # the template says the shape
-        rotations = {name: axis_angle_to_rotmat(value.unflatten(-1, (-1, 3))) for name, value in piece.items()}
-        yield layer(**rotations, expression=expression, transl=transl)

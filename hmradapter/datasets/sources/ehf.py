@@ -10,7 +10,8 @@ enough once roots are aligned); there are no parameters to compare with. Source:
 `data/EHF/EHF.py`.
 """
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,16 @@ from mmengine.logging import print_log
 
 from hmradapter.fileio import DamagedFileError, load_json, sha256_file
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
-from hmradapter.registry import DATASETS
+from hmradapter.registry import SOURCES
 from hmradapter.structures.joints import HAND21_FROM_SMPLX144, SMPLX144_FROM_OPENPOSE25, SMPLX144_FROM_OPENPOSE_FACE
 
-from .images import image_sizes
-from .labels import View, mesh_boxes, set_cameras, set_meshes
-from .person_boxes import person_box
-from .persons import PersonDataset
-from .record import MODELS, empty_records, set_flag
-from .store import PreparedStore
-from .store_writer import Part, prepare_store, sampled_digest
+from ..images import image_sizes
+from ..labels import View, mesh_boxes, set_cameras, set_meshes
+from ..person_boxes import person_box
+from ..record import MODELS, empty_records, set_flag
+from ..store_writer import Part, sampled_digest
+from .source import Expected, Source
 
-CONVERTER = 1
 SITE = 'https://smpl-x.is.tue.mpg.de (register, "EHF dataset")'
 ROTATION = (-2.98747896, 0.01172457, -0.05704687)   # axis-angle, scanner to camera
 TRANSLATION = (-0.03609917, 0.43416458, 2.37101226)  # metres
@@ -43,9 +42,9 @@ BOXES = dict(body_bbox='has_bbox_body', lefthand_bbox='has_bbox_left_hand', righ
              face_bbox='has_bbox_face')
 
 
-@DATASETS.register_module()
-class EHFDataset(PersonDataset):
-    """All of EHF: persons without parameters, with true meshes.
+@SOURCES.register_module()
+class EHFSource(Source):
+    """All of EHF: persons without parameters, with true meshes; for evaluation only.
 
     You will change: data_root.
 
@@ -53,44 +52,51 @@ class EHFDataset(PersonDataset):
         data_root: the release's flat folder.
         boxes: 'json' takes the boxes of EHF.json, with which figures are published; 'mesh' those around the projected meshes,
             which the hands and the face go without; None the first where there is an EHF.json.
-        prepared_dir: where prepared records go, `<data_root>/prepared` by default.
-        verify_images: decode every image while preparing, not just look at its head and end.
-        test_mode, indices, lazy_init: as in `PersonDataset`.
+        common: as in `Source`.
     """
+    name, title = 'ehf', 'EHF'
+    licence = 'SMPL-X research licence, no redistribution'
+    site = SITE
+    splits, gives, trains = ('test',), ('persons',), False
+    expected = (Expected('NN_img.png or NN_img.jpg', 'images, NN = 01 .. 100'), Expected('NN_align.ply', 'meshes'),
+                Expected('NN_2Djnt.json', 'OpenPose\'s joints', optional=True),
+                Expected('EHF.json', 'boxes of OSX, Hand4Whole and SMPLer-X', optional=True))
 
-    def __init__(self, data_root: str, pipeline: Sequence = (), boxes: str | None = None, prepared_dir: str | None = None,
-                 verify_images: bool = False, test_mode: bool = True, indices: int | Sequence[int] | None = None,
-                 lazy_init: bool = False):
+    def __init__(self, data_root, split: str = 'test', boxes: str | None = None, **common):
+        super().__init__(data_root, split, **common)
         if boxes not in ('json', 'mesh', None):
             raise ValueError(f"boxes is {boxes!r}: use 'json', 'mesh' or None.")
-        if not test_mode:
-            raise ValueError('test_mode is False, but EHF has no parameters to learn from: it is for evaluation only.')
-        self.box_source = boxes or ('json' if (Path(data_root) / 'EHF.json').is_file() else 'mesh')
-        self.prepared_dir, self.verify_images = Path(prepared_dir or Path(data_root) / 'prepared'), verify_images
-        super().__init__(data_root, pipeline, test_mode=test_mode, indices=indices, lazy_init=lazy_init,
-                         metainfo=dict(dataset='ehf', split='test', boxes=self.box_source))
+        self.box_source = boxes or ('json' if (self.data_root / 'EHF.json').is_file() else 'mesh')
 
-    def prepare(self) -> PreparedStore:
-        convert = EHFConverter(self.image_root, self.box_source, self.verify_images)
+    @property
+    def protocol(self) -> dict:
+        return dict(split=self.split, boxes=self.box_source)
+
+    @cached_property
+    def convert(self) -> 'EHFConverter':
+        return EHFConverter(self.data_root, self.box_source, self.verify_images, self.missing)
+
+    @property
+    def units(self) -> list[str]:
+        return ['test'] if self.convert.names else []
+
+    def fingerprint(self) -> dict:
+        convert = self.convert
         files = sorted(path for name in convert.names for path in (convert.mesh_path(name), convert.openpose_path(name)))
         boxes = {convert.box_path.name: sha256_file(convert.box_path)} if self.box_source == 'json' else {}
-        about = dict(dataset='ehf', licence='SMPL-X research licence, no redistribution', converter=CONVERTER,
-                     protocol=dict(name='ehf', split='test', boxes=self.box_source, verify_images=self.verify_images),
-                     body_models={}, source=dict(files=sampled_digest(self.image_root, files), **boxes))
-        return prepare_store(self.prepared_dir, 'ehf-test', about, ['test'], lambda: (convert, None))
+        return dict(files=sampled_digest(self.data_root, files), **boxes)
 
 
 class EHFConverter:
     """The folder to records; what is left out is counted by reason."""
 
-    def __init__(self, root: Path, box_source: str, verify_images: bool):
+    def __init__(self, root: Path, box_source: str, verify_images: bool, missing: Callable[[Path], Exception]):
         self.root, self.verify_images = root, verify_images
         self.box_path = root / 'EHF.json'
         numbered = {path.name.split('_')[0] for kind in ('align.ply', 'img.png', 'img.jpg') for path in root.glob(f'*_{kind}')}
         self.names = sorted(filter(str.isdigit, numbered), key=int)
         if not any(root.glob('*_align.ply')):
-            raise FileNotFoundError(f'{root} has no NN_align.ply. data_root must be the flat folder of EHF, with 01_img.png, '
-                                    f'01_align.ply and so on (older copies with alignments/*.pkl are not read): {SITE}.')
+            raise missing(root / '01_align.ply')  # older copies with alignments/*.pkl are not read
         self.boxes = read_boxes(self.box_path) if box_source == 'json' else None
 
     def mesh_path(self, name: str) -> Path:
