@@ -23,7 +23,7 @@ from mmengine.config import DictAction
 from tqdm import tqdm
 
 from hmradapter.apis.hand_run import HandRun, HandSettings
-from hmradapter.apis.inferencer import WEIGHTS
+from hmradapter.apis.inferencer import WEIGHT_NAMES
 from hmradapter.apis.inputs import (
     HAND_CHOICES,
     HandRequest,
@@ -62,7 +62,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='change config entries')
     persons = parser.add_argument_group('persons', 'with the config of a dual path or a whole-body expert')
     persons.add_argument('--weights', nargs='+', default=[], metavar='NAME=FILE', help='instead of those that the config '
-                         f'names: {", ".join(WEIGHTS)}; an adapter may be none')
+                         f'names: {", ".join(WEIGHT_NAMES)}; an adapter may be none')
     persons.add_argument('--detector', metavar='NAME', help="who finds persons without --bboxes: 'auto' (default), 'hog', "
                          "'whole_image', torchvision:MODEL, a config of MMDetection, MODULE:CLASS")
     persons.add_argument('--det-weights', metavar='FILE', help="the detector's weights")
@@ -143,7 +143,7 @@ def _weights(entries: list[str]) -> dict[str, str | None]:
     pairs = [entry.partition('=') for entry in entries]
     for name, equals, file in pairs:
         if not (equals and file):
-            raise InputError(f'--weights has {name!r}; it must be NAME=FILE, with a name of {WEIGHTS}.')
+            raise InputError(f'--weights has {name!r}; it must be NAME=FILE, with a name of {WEIGHT_NAMES}.')
     return {name: None if file == 'none' else file for name, _, file in pairs}
 
 

@@ -65,16 +65,17 @@ def train(work: Path, args: argparse.Namespace) -> tuple[Path, Path]:
                                                env=os.environ | dict(OMP_NUM_THREADS='1'))))
     watch([log for log, _ in jobs], [process for _, process in jobs])
     for log, process in jobs:
-        if process.returncode:
+        if process.returncode > 0:  # below 0: ended by us, since another one failed
             sys.exit(f'A training failed with exit status {process.returncode}; the end of {log}:\n{tail(log, 15)}')
     return folders['hand'] / 'adapter.safetensors', folders['body'] / 'adapter.safetensors'
 
 
 def watch(logs: list[Path], processes: list[subprocess.Popen]) -> None:
-    """Print the newest line of progress of each log now and then, until all processes have ended; an interrupt ends them."""
+    """Print the newest line of progress of each log now and then, until all processes have ended. When one fails, or
+    at an interrupt, the others are ended."""
     shown: dict[Path, str] = {}
     try:
-        while any(process.poll() is None for process in processes):
+        while any(process.poll() is None for process in processes) and not any(process.returncode for process in processes):
             time.sleep(5)
             for log in logs:
                 lines = [line for line in tail(log, 5).splitlines() if 'Iter(train)' in line]

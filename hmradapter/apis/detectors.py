@@ -8,6 +8,7 @@ Source of 'hog': N. Dalal, B. Triggs, Histograms of oriented gradients for human
 """
 import importlib
 import inspect
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Detections:
         return len(self.boxes)
 
 
-class PersonDetector:
+class PersonDetector(ABC):
     """Base of all detectors: subclasses say `find`, this class checks, clips, thresholds and sorts.
 
     Args:
@@ -47,9 +48,9 @@ class PersonDetector:
             raise ValueError(f'score_thr is {score_thr}; scores lie between 0 and 1.')
         self.score_thr = score_thr
 
+    @abstractmethod
     def find(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) uint8 BGR -> boxes (N, 4) x0, y0, x1, y1 px and scores (N,) in 0..1 of persons, in any order."""
-        raise NotImplementedError(f'{type(self).__name__} is a PersonDetector without a find(image).')
 
     def __call__(self, image: np.ndarray) -> Detections:
         """(H, W, 3) uint8 BGR -> `Detections`. What lies outside the image, or covers nothing of it, is left out.
@@ -143,17 +144,16 @@ class HOGDetector(PersonDetector):
 
 
 @DETECTORS.register_module(name='auto')
-class AutoDetector(PersonDetector):
+class AutoDetector(HOGDetector):
     """The default, which needs no download: 'hog', and where that finds nobody 'whole_image', whose flag tells so.
     Arguments as of `HOGDetector`; it asks for surer persons, since a wrong box is worse here than the whole image."""
-    name = 'auto'
 
     def __init__(self, score_thr: float = 0.6, max_side: int = 640, overlap: float = 0.4):
-        super().__init__(score_thr)
-        self.hog, self.whole_image = HOGDetector(score_thr, max_side, overlap), WholeImage()
+        super().__init__(score_thr, max_side, overlap)
+        self.whole_image = WholeImage()
 
     def __call__(self, image: np.ndarray) -> Detections:
-        found = self.hog(image)
+        found = super().__call__(image)
         return found if len(found) else self.whole_image(image)
 
 
@@ -184,6 +184,8 @@ def build_detector(det_model='auto', det_weights: str | Path | None = None, devi
     builder = kind if inspect.isclass(kind) else _class_of(str(kind))
     if not (inspect.isclass(builder) and issubclass(builder, PersonDetector)):
         raise ValueError(f'{kind} is no detector: derive it from hmradapter.apis.detectors.PersonDetector.')
+    if inspect.isabstract(builder):
+        raise ValueError(f'detector {kind!r} has no find(image), which says where the persons are.')
     taken = inspect.signature(builder).parameters
     if det_weights is not None:
         if 'weights' not in taken:

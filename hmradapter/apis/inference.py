@@ -7,15 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from hmradapter.apis.hand_mesh import HandModel
+from hmradapter.apis.loading import pipeline_step
 from hmradapter.apis.prediction import Camera, HandPrediction
 from hmradapter.apis.side_choice import choose_side
 from hmradapter.datasets.transforms import HandCrop, PackHandInputs
 from hmradapter.geometry.cameras import full_image_focal, full_image_translation, project
+from hmradapter.geometry.handover import SIDES
 from hmradapter.geometry.mirror import mirror_camera
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.structures import HMRDataSample, hmr_collate
 
-SIDES = ('right', 'left')
 NUM_BODY_JOINTS = 22
 
 
@@ -118,12 +119,7 @@ def adapter_off(model: nn.Module) -> Iterator[nn.Module]:
 
 def inference_crop(model: nn.Module) -> HandCrop:
     """The crop of the model's test pipeline with HaMeR's inference rule on top: what shrinks a lot is blurred first."""
-    pipeline = model.cfg.test_dataloader.dataset.pipeline
-    found = [dict(step) for step in pipeline if step['type'] == 'HandCrop']
-    if len(found) != 1:
-        raise ValueError(f'the test pipeline of {model.cfg.filename} has {len(found)} HandCrop steps; inference needs one.')
-    found[0].pop('type')
-    return HandCrop(**(found[0] | dict(blur=True)))
+    return HandCrop(**(pipeline_step(model, 'HandCrop') | dict(blur=True)))
 
 
 def check_body(body: np.ndarray | None) -> Tensor | None:

@@ -19,7 +19,7 @@ from hmradapter.apis.detectors import PersonDetector, build_detector
 from hmradapter.apis.inference import make_camera
 from hmradapter.apis.inputs import is_wide_enough, person_boxes_of
 from hmradapter.apis.loading import init_model
-from hmradapter.apis.persons import OURS, PersonRequest, check_rays, infer_persons
+from hmradapter.apis.persons import OURS, PersonRequest, check_batch_size, check_rays, infer_persons
 from hmradapter.apis.prediction import Camera, PersonPrediction
 from hmradapter.apis.sources import Frame, FrameSource, open_source
 from hmradapter.engine.config import load_config
@@ -27,7 +27,7 @@ from hmradapter.models.estimators import DualPathEstimator, WholeBodyExpert
 from hmradapter.registry import INFERENCERS
 from hmradapter.structures.data_sample import ROWS
 
-WEIGHTS = ('body_expert', 'hand_expert', 'body_adapter', 'hand_adapter')
+WEIGHT_NAMES = ('body_expert', 'hand_expert', 'body_adapter', 'hand_adapter')
 
 
 @dataclass(eq=False)
@@ -58,7 +58,7 @@ class HMRInferencer:
 
     Args:
         model: path of a config of a DualPathEstimator or a WholeBodyExpert, or a model of `init_model`.
-        weights: files by name, of WEIGHTS, instead of those that the config names; None for an adapter leaves it out. A
+        weights: files by name, of WEIGHT_NAMES, instead of those that the config names; None for an adapter leaves it out. A
             WholeBodyExpert has body_expert and body_adapter.
         device: 'auto', 'cpu', 'cuda:0', ...
         det_model, det_weights: who finds the people, see `detectors.build_detector`.
@@ -70,11 +70,10 @@ class HMRInferencer:
     def __init__(self, model: str | Path | nn.Module, weights: dict | None = None, device: str = 'auto',
                  det_model: str | dict | PersonDetector = 'auto', det_weights: str | Path | None = None,
                  rows: Sequence[str] = (), batch_size: int = 8, cfg_options: dict | None = None):
-        unknown = set(weights or {}) - set(WEIGHTS)
+        unknown = set(weights or {}) - set(WEIGHT_NAMES)
         if unknown:
-            raise ValueError(f'weights has {sorted(unknown)}; it may name {WEIGHTS}.')
-        if batch_size < 1:
-            raise ValueError(f'batch_size is {batch_size}; it must be at least 1.')
+            raise ValueError(f'weights has {sorted(unknown)}; it may name {WEIGHT_NAMES}.')
+        check_batch_size(batch_size)
         if isinstance(model, nn.Module):
             if weights or cfg_options:
                 raise ValueError('weights and cfg_options belong to a model that is given by its config.')
@@ -112,8 +111,7 @@ class HMRInferencer:
         source = inputs if isinstance(inputs, FrameSource) else open_source(inputs)
         if batch_size is None:
             batch_size = 1 if source.is_stream and source.fps is None else self.batch_size  # a camera does not wait
-        if batch_size < 1:
-            raise ValueError(f'batch_size is {batch_size}; it must be at least 1.')
+        check_batch_size(batch_size)
         return self._results(source, bboxes, (intrinsics, focal), batch_size)
 
     def predict(self, inputs, **options) -> list[FrameResult]:

@@ -87,10 +87,7 @@ def read_requests(text: str, default_hand: str, body_pose: np.ndarray | None = N
     path = Path(text)
     if path.suffix == '.json':
         return _read_lists(path, '{"xyxy": [x0, y0, x1, y1], "hand": "right"}')
-    try:
-        box = [float(number) for number in text.split(',')]
-    except ValueError:
-        box = []
+    box = _box_of(text)
     if len(box) != 4:
         raise InputError(f'--bboxes is {text!r}; it must be a .json file or four numbers x0,y0,x1,y1.')
     return [HandRequest(box, default_hand, body_pose)]
@@ -106,14 +103,19 @@ def read_person_boxes(text: str) -> dict[str, list] | list[list[float]]:
     path = Path(text)
     if path.suffix == '.json':
         return _read_lists(path, '[x0, y0, x1, y1]')
-    try:
-        boxes = [[float(number) for number in box.split(',')] for box in text.strip().rstrip(';').split(';')]
-    except ValueError:
-        boxes = [[]]
+    boxes = [_box_of(box) for box in text.strip().rstrip(';').split(';')]
     if any(len(box) != 4 for box in boxes):
         raise InputError(f'--bboxes is {text!r}; it must be a .json file, or four numbers x0,y0,x1,y1 a person, with ; between '
                          'persons.')
     return boxes
+
+
+def _box_of(text: str) -> list[float]:
+    """The numbers between commas, none where one is no number."""
+    try:
+        return [float(number) for number in text.split(',')]
+    except ValueError:
+        return []
 
 
 def person_boxes_of(boxes: dict[str, Sequence] | Sequence, name: str,
@@ -130,7 +132,7 @@ def person_boxes_of(boxes: dict[str, Sequence] | Sequence, name: str,
     entries = boxes.get(name, []) if isinstance(boxes, dict) else boxes
     is_list = isinstance(entries, (list, tuple, np.ndarray)) and not (isinstance(entries, np.ndarray) and entries.ndim == 0)
     if not is_list or (len(entries) and all(isinstance(entry, (int, float, np.number)) for entry in entries)):
-        raise InputError(f'boxes of {name!r} are {entries!r}; they must be a list of boxes [x0, y0, x1, y1], one a person.')
+        return np.zeros((0, 4), np.float32), [f'its boxes are {entries!r}; they must be a list of boxes [x0, y0, x1, y1].']
     found, errors = [], []
     for i, entry in enumerate(entries):
         try:

@@ -59,6 +59,15 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
     return _ready(model, cfg, device)
 
 
+def pipeline_step(model: nn.Module, kind: str) -> dict:
+    """Arguments of the one step of this kind in the test pipeline of a model's config."""
+    found = [dict(step) for step in model.cfg.test_dataloader.dataset.pipeline if step['type'] == kind]
+    if len(found) != 1:
+        raise ValueError(f'the test pipeline of {model.cfg.filename} has {len(found)} {kind} steps; inference needs one.')
+    found[0].pop('type')
+    return found[0]
+
+
 def _dual_path(cfg: Config, options: dict, checkpoint, adapter, device: str) -> nn.Module:
     if checkpoint is not None or adapter not in (None, 'none'):
         raise ValueError(f'{cfg.filename} is a dual path, which has two experts and two adapters: name their files in the '

@@ -11,6 +11,7 @@ from torch import nn
 
 from hmradapter.apis.body_mesh import PARAMETERS, BodyModel
 from hmradapter.apis.inference import check_box
+from hmradapter.apis.loading import pipeline_step
 from hmradapter.apis.prediction import Camera, PersonPrediction
 from hmradapter.datasets.transforms import PackPersonInputs, PersonCrop
 from hmradapter.geometry.cameras import full_image_translation, project
@@ -49,10 +50,9 @@ def infer_persons(model: nn.Module, requests: Iterable[PersonRequest], batch_siz
     Raises:
         ValueError: a box that cannot be used, or a prediction that is not finite.
     """
-    if batch_size < 1:
-        raise ValueError(f'batch_size is {batch_size}; it must be at least 1.')
+    check_batch_size(batch_size)
     body_model = body_model or BodyModel.of(model.body_model)
-    crop, pack = inference_crop(model), PackPersonInputs(image=True)
+    crop, pack = PersonCrop(**pipeline_step(model, 'PersonCrop')), PackPersonInputs(image=True)
     requests = iter(requests)
     while batch := list(islice(requests, batch_size)):
         start = time.perf_counter()
@@ -65,14 +65,10 @@ def infer_persons(model: nn.Module, requests: Iterable[PersonRequest], batch_siz
         yield from (InferredPerson(rows, seconds) for rows in found)
 
 
-def inference_crop(model: nn.Module) -> PersonCrop:
-    """The person crop of the model's test pipeline."""
-    pipeline = model.cfg.test_dataloader.dataset.pipeline
-    found = [dict(step) for step in pipeline if step['type'] == 'PersonCrop']
-    if len(found) != 1:
-        raise ValueError(f'the test pipeline of {model.cfg.filename} has {len(found)} PersonCrop steps; inference needs one.')
-    found[0].pop('type')
-    return PersonCrop(**found[0])
+def check_batch_size(batch_size: int) -> None:
+    """ValueError for less than one."""
+    if batch_size < 1:
+        raise ValueError(f'batch_size is {batch_size}; it must be at least 1.')
 
 
 def check_rays(model: nn.Module, camera: Camera) -> None:

@@ -23,8 +23,25 @@ class Camera:
         return np.array([[self.focal[0], 0, self.princpt[0]], [0, self.focal[1], self.princpt[1]], [0, 0, 1]], np.float64)
 
 
+class Placed:
+    """A mesh with joints and the translation that places both before the camera."""
+    vertices: np.ndarray
+    keypoints_3d: np.ndarray
+    translation: np.ndarray
+
+    @property
+    def vertices_camera(self) -> np.ndarray:
+        """(V, 3) in the camera frame."""
+        return self.vertices + self.translation
+
+    @property
+    def keypoints_camera(self) -> np.ndarray:
+        """(J, 3) in the camera frame."""
+        return self.keypoints_3d + self.translation
+
+
 @dataclass(frozen=True, eq=False)
-class HandPrediction:
+class HandPrediction(Placed):
     """One hand: MANO parameters, its place before the camera, and the mesh that follows from them.
 
     hand: 'right' or 'left'.  box_xyxy (4,): the box that was asked for, px.  crop_center (2,), crop_size: the square that the
@@ -55,19 +72,9 @@ class HandPrediction:
     side_given: bool = True
     flags: tuple[str, ...] = field(default=())
 
-    @property
-    def vertices_camera(self) -> np.ndarray:
-        """(V, 3) in the camera frame."""
-        return self.vertices + self.translation
-
-    @property
-    def keypoints_camera(self) -> np.ndarray:
-        """(21, 3) in the camera frame."""
-        return self.keypoints_3d + self.translation
-
 
 @dataclass(frozen=True, eq=False)
-class PersonPrediction:
+class PersonPrediction(Placed):
     """One person: SMPL-X parameters, the place before the camera, both hands as MANO has them, and the mesh that follows.
 
     box_xyxy (4,): the box that was asked for, px.  score: the detector's, 1 for a box that was given.
@@ -109,13 +116,3 @@ class PersonPrediction:
     faces: np.ndarray
     camera: Camera
     flags: tuple[str, ...] = field(default=())
-
-    @property
-    def vertices_camera(self) -> np.ndarray:
-        """(V, 3) in the camera frame."""
-        return self.vertices + self.translation
-
-    @property
-    def keypoints_camera(self) -> np.ndarray:
-        """(137, 3) in the camera frame."""
-        return self.keypoints_3d + self.translation

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from hmradapter.apis.detectors import box_iou
 from hmradapter.visualization.motion import Motion
 
 NOBODY = -1  # the id of a box that cannot be tracked
@@ -153,11 +154,3 @@ def average_shape(betas: np.ndarray, scores: np.ndarray | None = None) -> np.nda
     low, high = (reached >= 0.5 - 1e-9).argmax(axis=0), (reached > 0.5 + 1e-9).argmax(axis=0)  # two where exactly half is below
     columns = np.arange(betas.shape[1])
     return (ordered[low, columns] + ordered[high, columns]) / 2
-
-
-def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union (N, M) of boxes a (N, 4) and b (M, 4)."""
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    both = np.clip(high - low, 0, None).prod(-1)
-    area_a, area_b = (np.clip(x[:, 2:] - x[:, :2], 0, None).prod(-1) for x in (a, b))
-    return both / np.maximum(area_a[:, None] + area_b[None] - both, 1e-12)

@@ -1,16 +1,14 @@
-"""Videos in and out. Frames are (H, W, 3) uint8 BGR, times in seconds.
+"""Videos as files; `apis.sources` reads them. Frames are (H, W, 3) uint8 BGR.
 
 Written: H.264 in MP4 (libx264, yuv420p, index first), which browsers, phones, PowerPoint and QuickTime play. The encoder is the
 ffmpeg binary that the package `imageio-ffmpeg` brings: OpenCV's wheels can only write MPEG-4 part 2 ("mp4v"), which no browser
-plays. Read: whatever OpenCV decodes, turned upright as its metadata say.
+plays.
 """
 import os
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import imageio_ffmpeg
 import numpy as np
 
@@ -78,55 +76,3 @@ class VideoWriter:
                 os.replace(self._temp, self.path)
         finally:
             self._temp.unlink(missing_ok=True)
-
-
-def read_video(path: str | Path) -> Iterator[tuple[np.ndarray, float]]:
-    """Frames and their times, from 0 on, one after the other. Times are the file's; where they do not increase, they go on
-    by the frame rate.
-
-    Raises, before the first frame is asked for:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no video that can be decoded, or has no frames.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no video {path}.')
-    capture = cv2.VideoCapture(str(path))
-    done, frame = capture.read() if capture.isOpened() else (False, None)
-    if not done:
-        opened = capture.isOpened()
-        capture.release()
-        what = 'has no frame that can be decoded' if opened else 'is no video that OpenCV can open'
-        raise ValueError(f'{path} {what}: is it complete? `ffmpeg -i {path.name} -pix_fmt yuv420p out.mp4` converts most '
-                         'formats.')
-    return _frames(capture, frame)
-
-
-def video_fps(path: str | Path) -> float:
-    """Frames per second as the file says; 30 where it does not. Errors as of `read_video`."""
-    next(read_video(path))
-    capture = cv2.VideoCapture(str(path))
-    fps = _rate(capture)
-    capture.release()
-    return fps
-
-
-def _rate(capture: cv2.VideoCapture) -> float:
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    return float(fps) if np.isfinite(fps) and 0 < fps < 1000 else 30.0
-
-
-def _frames(capture: cv2.VideoCapture, frame: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
-    try:
-        step = 1 / _rate(capture)
-        start = last = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        yield frame, 0.0
-        while True:
-            done, frame = capture.read()
-            if not done:
-                return
-            time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            last = time if time > last else last + step
-            yield frame, last - start
-    finally:
-        capture.release()

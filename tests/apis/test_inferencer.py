@@ -120,8 +120,9 @@ def test_boxes_beyond_the_border_are_cut_and_thin_ones_refused(inferencer):
     result, = inferencer.predict(image, bboxes=[BOX, [100, 20, 100.5, 80], [-50, 10, 0.5, 90]])
     assert len(result.persons) == 1 and all('no more than one pixel' in error for error in result.errors)
     assert [error[:8] for error in result.errors] == ['person 1', 'person 2']
-    with pytest.raises(ValueError, match='one a person'):
-        inferencer.predict(image, bboxes=BOX)
+    for wrong in (BOX, 5, 'abcd'):
+        result, = inferencer.predict(image, bboxes=wrong)
+        assert not result.persons and 'must be a list of boxes' in result.errors[0]
 
 
 @pytest.mark.parametrize('squeeze', [1.0, 0.5])

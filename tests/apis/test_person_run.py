@@ -17,7 +17,7 @@ from hmradapter.apis.sources import Frame, FrameSource, open_source
 from hmradapter.apis.video_motion import load_motions
 from hmradapter.visualization.bvh import read_bvh
 from hmradapter.visualization.mesh_files import read_mesh, viewer_vertices
-from hmradapter.visualization.video import VideoWriter, read_video
+from hmradapter.visualization.video import VideoWriter
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'demo.py'
 spec = importlib.util.spec_from_file_location('demo_of_persons', TOOL)
@@ -176,7 +176,7 @@ def test_a_video_becomes_a_film_an_animation_motion_and_arrays(run, clip, output
     assert status == 0, err
     assert names(output) == {'index.html', 'clip.mp4', 'clip.glb', 'clip_0.bvh', 'clip_1.bvh', 'clip.json', 'clip.npz',
                              'clip_input.jpg', 'clip_overlay.jpg'}
-    frames = [frame for frame, _ in read_video(output / 'clip.mp4')]
+    frames = [frame.image for frame in open_source(output / 'clip.mp4')]
     assert len(frames) == 12 and frames[0].shape[1] > 320  # the side views stand beside the picture
     assert len(trimesh.load(output / 'clip.glb').geometry) == 2
     motions = load_motions(output / 'clip.npz')
@@ -278,10 +278,10 @@ def test_a_video_that_the_boxes_file_does_not_name_is_an_error(run, clip):
 
 def test_a_film_of_a_comparison_shows_both(run, clip, output, page):
     assert run(clip, '--formats', 'glb')[0] == 0
-    alone = next(iter(read_video(output / 'clip.mp4')))[0]
+    alone = next(iter(open_source(output / 'clip.mp4'))).image
     assert run(clip, '--formats', 'glb', '--compare-base')[0] == 0
-    both = [frame for frame, _ in read_video(output / 'clip.mp4')]
-    width = next(iter(read_video(clip)))[0].shape[1]
+    both = [frame.image for frame in open_source(output / 'clip.mp4')]
+    width = next(iter(open_source(clip))).image.shape[1]
     assert both[0].shape[1] >= alone.shape[1] + width
     combined, ours = both[0][:, :width], both[0][:, -alone.shape[1]:][:, :width]
     assert np.abs(combined.astype(int) - ours).max() > 30  # the adapters of the tiny experts do something

@@ -2,7 +2,8 @@
 import numpy as np
 import pytest
 
-from hmradapter.apis.tracking import NOBODY, BoxTracker, average_shape, box_iou, collect, motion_of, track_boxes
+from hmradapter.apis.detectors import box_iou
+from hmradapter.apis.tracking import NOBODY, BoxTracker, average_shape, collect, motion_of, track_boxes
 
 
 def walker(frames, start, velocity, size=(60, 160)):
