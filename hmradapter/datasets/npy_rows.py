@@ -1,18 +1,32 @@
 """Rows of `.npy` files, read one by one where they lie, without a map of the file.
 
-A random read of 6 KB through a map costs page faults, after which the kernel counts megabytes around each as this process's
-own (measured: 112 us a row and 29 GB resident after 20,000 rows of 63 GB; read by position: 13 us and nothing). The page cache,
-which all processes share, is the same.
+A random read of 6 KB through a map costs page faults, after which the kernel may count megabytes around each as this process's
+own (measured on 64 GB: 112 us a row, and 29 GB resident after 20,000 rows; read by position: 13 us and nothing). The page
+cache, which all processes share, is the same.
 """
 import os
+import threading
+import weakref
 
 import numpy as np
 
-OPEN_FILES = 128  # of one table at a time: many tables share a process's 1024
+OPEN_FILES = 512  # of this process, which may usually have 1024; the one opened first is closed for the next
+
+
+class _Descriptor:
+    """Closed when its last user has done."""
+
+    def __init__(self, path):
+        self.number = os.open(path, os.O_RDONLY)
+
+    def __del__(self):
+        os.close(self.number)
 
 
 class NpyRows:
-    """An open file; `row(i)` is a copy. Threads may share it."""
+    """A file; `row(i)` is a copy. Threads may share it."""
+    _open: 'weakref.WeakValueDictionary[int, NpyRows]' = weakref.WeakValueDictionary()  # in the order of opening
+    _lock = threading.Lock()
 
     def __init__(self, path):
         with open(path, 'rb') as file:
@@ -24,21 +38,18 @@ class NpyRows:
             raise ValueError(f'{path} has its columns first: rows cannot be read one by one.')
         self.path, self.count, self.shape = path, shape[0], shape[1:]
         self.size = self.dtype.itemsize * int(np.prod(self.shape, dtype=int))
-        self.descriptor = os.open(path, os.O_RDONLY)
+        self._descriptor: _Descriptor | None = None
 
     def __len__(self) -> int:
         return self.count
-
-    def __del__(self):
-        if hasattr(self, 'descriptor'):
-            os.close(self.descriptor)
 
     def data(self, row: int) -> bytearray:
         """The bytes of a row."""
         if not 0 <= row < self.count:
             raise IndexError(f'row {row} of {self.path}, which has {self.count}')
         content = bytearray(self.size)
-        if os.preadv(self.descriptor, [content], self.start + row * self.size) != self.size:
+        descriptor = self._descriptor or self._opened()
+        if os.preadv(descriptor.number, [content], self.start + row * self.size) != self.size:
             raise ValueError(f'{self.path} ends before its row {row}: prepare it again.')
         return content
 
@@ -50,22 +61,27 @@ class NpyRows:
         """A row of fixed-width bytes."""
         return self.data(row).rstrip(b'\0').decode()
 
+    def _opened(self) -> _Descriptor:
+        descriptor = _Descriptor(self.path)
+        with self._lock:
+            while len(self._open) >= OPEN_FILES:
+                self._open.pop(next(iter(self._open.keys())))._descriptor = None
+            self._open[id(self)] = self
+            self._descriptor = descriptor
+        return descriptor
 
-class OpenFiles:
-    """The latest `OPEN_FILES` files of a folder, by name. Travels to other processes without them."""
+
+class NpyFolder:
+    """The files of a folder by name. Travels to other processes without them."""
 
     def __init__(self, folder):
         self.folder = folder
-        self._open: dict[str, NpyRows] = {}
+        self._files: dict[str, NpyRows] = {}
 
     def __getstate__(self) -> dict:
-        return dict(folder=self.folder, _open={})
+        return dict(folder=self.folder, _files={})
 
     def __getitem__(self, name: str) -> NpyRows:
-        rows = self._open.get(name)
-        if rows is None:
-            rows = NpyRows(self.folder / name)
-            while len(self._open) >= OPEN_FILES:
-                self._open.pop(next(iter(self._open)))  # the one opened first; closed when its last reader has done
-            self._open[name] = rows
-        return rows
+        if name not in self._files:
+            self._files[name] = NpyRows(self.folder / name)
+        return self._files[name]

@@ -22,7 +22,7 @@ from mmengine.logging import print_log
 
 from hmradapter.fileio import sha256_file
 
-from .npy_rows import OpenFiles
+from .npy_rows import NpyFolder
 from .record import FLAGS, INDEX, RECORD, SCHEMA, SIDES
 
 MANIFEST = 'manifest.json'
@@ -55,7 +55,7 @@ class PreparedStore:
                 raise StoreError(f'{path} has {size} bytes, its manifest says {entry["size"]}: delete {self.folder} and '
                                  'prepare again.')
         self.shard_rows = self.manifest['shard_rows']
-        self.files = OpenFiles(self.folder)
+        self.files = NpyFolder(self.folder)
 
     def __len__(self) -> int:
         return self.manifest['records']

@@ -73,9 +73,9 @@ def test_open_files_do_not_travel_and_are_few(tmp_path, monkeypatch):
     keys = store.keys().tolist()
     for row in np.random.default_rng(0).integers(0, len(store), 200).tolist():
         assert store.key(row).encode() == keys[row] and store.record(row)['kpts3d'].any()
-        assert len(store.files._open) <= 3
+        assert len(npy_rows.NpyRows._open) <= 3
     other = pickle.loads(pickle.dumps(store))
-    assert not other.files._open and other.key(3) == store.key(3)
+    assert not other.files._files and other.key(3) == store.key(3)
     path = store.folder / 'keys-00000.npy'
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ValueError, match='keys-00000.npy ends before its row 9'):

@@ -35,3 +35,11 @@ def test_the_dual_path_is_timed_by_stage(tmp_path, open_body_models):
                      for is_whole in (True, False))
     assert 0 < stages < 1.5 * whole
     assert 'vertices in bfloat16 against float32' in done.stdout
+
+
+def test_made_up_records_are_opened_and_read():
+    done = subprocess.run([sys.executable, str(TOOL), 'store', '--records', '70000', '--reads', '50'], capture_output=True,
+                          text=True, cwd=TOOL.parents[2])
+    assert done.returncode == 0, done.stderr
+    assert '70,000 records of' in done.stdout and '140,000' in done.stdout and 'fields, memory-mapped' in done.stdout
+    assert '2 processes: ' in done.stdout and 'a hand sample, as tensors' in done.stdout

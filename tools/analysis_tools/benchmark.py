@@ -5,11 +5,13 @@
     python tools/analysis_tools/benchmark.py --size huge-body --only memory    SMPLer-X-H: one crop in fp32 and bf16
     python tools/analysis_tools/benchmark.py dual_path                         SMPLer-X-H and HaMeR on one person, by stage
     python tools/analysis_tools/benchmark.py CONFIG --csv out/ --only paths inference
+    python tools/analysis_tools/benchmark.py store                             10 million prepared records: open, memory, reads
 
 paths       the parts with attention (backbone, a hand's head): plain float32 attention, fused, fused in bfloat16
 training    the adapter's training step against the frozen forward alone and against fine-tuning everything: time, peak memory
 inference   base and adapter against the base
 dual_path   one person with two hands, stage by stage, backbones in float32 and in bfloat16, and how far the meshes differ
+store       prepared records, made up: opening and listing them, memory a process, random reads, other forms; has its own --help
 memory      peak of building base and adapter and predicting one crop, backbone in float32 and in bfloat16
 
 Variants of one group take turns, so that a busy machine slows all of them. Weights and images are random. Where the body model
@@ -22,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from benchmarks import records
 from benchmarks.dual_path import measure_dual_path
 from benchmarks.experts import GROUPS
 from benchmarks.measuring import HEADER, Row, crops_of, line
@@ -105,6 +108,9 @@ def measurements(model_cfg: dict, args: argparse.Namespace, device: torch.device
 
 def main(argv=None) -> int:
     """Run the benchmark and return the exit status."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] == [records.GROUP]:
+        return records.main(argv[1:])
     args = parse_args(argv)
     if args.threads:
         torch.set_num_threads(args.threads)
