@@ -99,3 +99,8 @@ def test_a_dual_path_has_no_base_rows_where_the_base_is_gone(adapter, trainable,
     with pytest.raises(ValueError, match="rows is .*adapter of hand changes the expert"):
         MODELS.build(dict(parts, rows=('combined',)))
     assert MODELS.build(parts).rows == ()
+
+
+def test_an_unknown_adapter_is_named():
+    with pytest.raises(KeyError, match='HandAdaptor is not in'):
+        expert(['adapter'], dict(type='HandAdaptor'))
