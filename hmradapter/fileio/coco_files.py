@@ -29,6 +29,9 @@ def load_coco(path) -> 'COCO':
         images, annotations = content['images'], content['annotations']
         with contextlib.redirect_stdout(io.StringIO()):
             coco = COCO(str(path), ann_data=content)
+        for image in images:
+            if not isinstance(image['file_name'], str) or not image['file_name']:
+                raise ValueError(f'the image {image["id"]} has the file_name {image["file_name"]!r}')
         for name, listed, indexed in (('images', images, coco.imgs), ('annotations', annotations, coco.anns)):
             if len(listed) != len(indexed):
                 raise ValueError(f'two {name} have one id')

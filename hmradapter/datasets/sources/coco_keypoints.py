@@ -18,12 +18,13 @@ from ..labels import MIN_INSIDE
 from ..record import set_flag
 
 MIN_CONFIDENCE = 0.3   # of feet, face and hands; HaMeR `datasets/image_dataset.py`
-BOX_MARGIN = 16.0      # px that half of a part's joints may lie outside of its stored box: COCO-WholeBody's are 12 px off at most
+BOX_MARGIN = 16.0      # px from its box within which half of a part's joints have to lie; real boxes are up to 12 px off
 FIELDS = dict(keypoints='body', foot_kpts='feet', face_kpts='face', lefthand_kpts='left_hand', righthand_kpts='right_hand')
 BOXED = dict(left_hand='lefthand', right_hand='righthand', face='face')  # part: prefix of its box and flag
 BODY_EDGE = 1          # px that a joint of the body may lie beyond the image's border, where it is cut
 # What goes into kpts2d: all but the hips, which SMPL-X does not have, and the hands' wrists, which the body has.
-PLACED = [i for i in range(133) if i not in (*COCO133_HIPS, *(COCO133_PARTS[part].start for part in ('left_hand', 'right_hand')))]
+HAND_WRISTS = tuple(COCO133_PARTS[part].start for part in ('left_hand', 'right_hand'))
+PLACED = [i for i in range(133) if i not in COCO133_HIPS + HAND_WRISTS]
 PLACES = [SMPLX144_FROM_COCO133[i] for i in PLACED]
 
 
@@ -34,6 +35,11 @@ class Keypoints(NamedTuple):
     body: np.ndarray
     parts: dict[str, np.ndarray]
     valid: dict[str, np.ndarray]
+
+    def take(self, chosen: np.ndarray) -> 'Keypoints':
+        """Some of them, by number."""
+        parts, valid = ({part: value[chosen] for part, value in field.items()} for field in (self.parts, self.valid))
+        return Keypoints(self.joints[chosen], self.body[chosen], parts, valid)
 
 
 def read_keypoints(annotations: Sequence[dict]) -> tuple[Keypoints, np.ndarray]:
@@ -60,7 +66,8 @@ def _row(annotation: dict) -> tuple[np.ndarray, list[bool]]:
         count = COCO133_PARTS[part].stop - COCO133_PARTS[part].start
         if len(values) != 3 * count:
             raise ValueError(f'{name} has {len(values)} numbers, not 3 x {count}')
-    stored = [np.asarray(annotation[name], dtype=np.float64).reshape(4) for name in ('bbox', *(f'{p}_box' for p in BOXED.values()))]
+    names = ('bbox', *(f'{prefix}_box' for prefix in BOXED.values()))
+    stored = [np.asarray(annotation[name], dtype=np.float64).reshape(4) for name in names]
     return np.concatenate([*parts, *stored]), [bool(annotation[f'{prefix}_valid']) for prefix in BOXED.values()]
 
 

@@ -14,12 +14,13 @@ from hmradapter.body_models.model_files import find_model_file
 
 from ..images import image_sizes
 from ..labels import set_meshes
-from ..person_boxes import person_box
 from ..record import empty_records, set_flag
 from ..smplx_labels import smplx_meshes
 from ..store_writer import Part
 from .coco_keypoints import labelled_joints, read_keypoints, set_keypoints, set_part_boxes
 from .osx_fits import read_fits, set_fits
+
+MAX_NUMBER = np.iinfo(np.int32).max  # of an image or annotation, as records hold them; those of crowds are larger
 
 
 class Annotated(NamedTuple):
@@ -58,20 +59,19 @@ class PersonConverter:
         persons = [person for person in persons if self._wanted(person, part)]
         persons, sizes = self._with_images(persons, part)
         found, sound = read_keypoints([person.annotation for person in persons])
-        boxed = np.array([person_box(box, size, 1.0) is not None for box, size in zip(found.body, sizes, strict=True)], bool)
+        low, high = found.body[:, :2], found.body[:, :2] + found.body[:, 2:]
+        boxes = np.concatenate((low.clip(0), np.minimum(high, sizes - 1)), axis=1)
+        boxed = (boxes[:, 2:] - boxes[:, :2] > 1).all(1)  # the part within the image covers something
         for i in np.flatnonzero(~(sound & boxed)):
             part.drop('person_outside_image' if sound[i] else 'damaged_annotation', persons[i].key)
         kept = np.flatnonzero(sound & boxed)
-        persons, sizes = [persons[i] for i in kept], sizes[kept]
-        found = type(found)(found.joints[kept], found.body[kept], {part: box[kept] for part, box in found.parts.items()},
-                            {part: valid[kept] for part, valid in found.valid.items()})
+        persons, sizes, found = [persons[i] for i in kept], sizes[kept], found.take(kept)
         part.records, part.keys = empty_records(len(kept), self.dataset), [person.key for person in persons]
         self._set_images(part, persons, sizes, seq)
         joints = labelled_joints(found.joints, sizes)
         self._set_fits(part, persons, sizes, joints, found.body)
         set_keypoints(part.records, joints)
-        low, size = found.body[:, :2], found.body[:, 2:]
-        part.records['bbox_body'] = np.concatenate((low.clip(0), np.minimum(low + size, sizes - 1)), axis=1)
+        part.records['bbox_body'] = boxes[kept]
         set_flag(part.records, 'has_bbox_body')
         for name, strange in set_part_boxes(part.records, found, joints, self.stored_boxes).items():
             for i in np.flatnonzero(strange):
@@ -79,10 +79,14 @@ class PersonConverter:
         return part
 
     def _wanted(self, person: Annotated, part: Part) -> bool:
-        reason = 'crowd' if person.annotation.get('iscrowd') else None if person.annotation.get('num_keypoints') else 'no_keypoints'
-        if reason:
-            part.drop(reason, person.key)
-        return reason is None
+        numbers = [person.annotation['id'], person.annotation['image_id']]
+        for reason, holds in (('crowd', person.annotation.get('iscrowd')),
+                              ('no_keypoints', not person.annotation.get('num_keypoints')),
+                              ('damaged_annotation', not all(type(n) is int and 0 <= n <= MAX_NUMBER for n in numbers))):
+            if holds:
+                part.drop(reason, person.key)
+                return False
+        return True
 
     def _with_images(self, persons: list[Annotated], part: Part) -> tuple[list[Annotated], np.ndarray]:
         """Those with a whole image of the size that is listed, and the images' sizes (N, 2) as (W, H)."""
@@ -109,7 +113,8 @@ class PersonConverter:
         records['person'] = [person.annotation['id'] for person in persons]
         set_flag(records, 'has_image')
 
-    def _set_fits(self, part: Part, persons: list[Annotated], sizes: np.ndarray, joints: np.ndarray, boxes: np.ndarray) -> None:
+    def _set_fits(self, part: Part, persons: list[Annotated], sizes: np.ndarray, joints: np.ndarray,
+                  boxes: np.ndarray) -> None:
         fitted = np.array([i for i, person in enumerate(persons) if person.fit is not None], int)
         if self.expects_fits:
             for i in sorted(set(range(len(persons))) - set(fitted.tolist())):

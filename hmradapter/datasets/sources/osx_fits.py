@@ -3,8 +3,8 @@
     {'<annotation id>': {'smplx_param': {root_pose 3, body_pose 63, shape 10, trans 3, and lhand_pose 45, rhand_pose 45,
                                          jaw_pose 3, expr 10, lhand_valid, rhand_valid, face_valid where they are known},
                          'cam_param': {focal 2, princpt 2}}}
-Neutral SMPL-X, camera frame, metres, pixels of the stored image; fingers are residual: the mean hand is to be added. Where a fit
-does not say whether its hands and face hold, the annotation's `*_valid` do. The eyes are not fitted.
+Neutral SMPL-X, camera frame, metres, pixels of the stored image; fingers are residual: the mean hand is to be added. Where a
+fit does not say whether its hands and face hold, the annotation's `*_valid` do. The eyes are not fitted.
 Source: OSX `data/MSCOCO/MSCOCO.py`, `data/UBody/UBody.py`, `common/utils/preprocessing.py` (process_human_model_output).
 """
 from collections.abc import Sequence
@@ -110,7 +110,7 @@ def _row(fit: dict, annotation: dict) -> tuple[dict, dict, np.ndarray]:
 
 def set_fits(records: np.ndarray, layer: SMPLXLayer, fits: Fits, sizes: np.ndarray, joints: np.ndarray,
              boxes: np.ndarray) -> np.ndarray:
-    """Label records by their fits; joints (N, 133, 3) labelled ones of the body that a fit has to agree with, boxes (N, 4) xywh.
+    """Label records by their fits, which have to agree with the marked joints (N, 133, 3) of the body; boxes (N, 4) xywh.
     Returns (N,) which fits agree; a record whose fit does not is left in no state to be used."""
     view = fits.view(sizes)
     valid = set_smplx_persons(records, layer, fits.params, view).numpy()

@@ -5,9 +5,9 @@ Layout (root = the release, videos cut into images by its video2image.py):
     annotations/<scene>/keypoint_annotation.json     COCO-WholeBody's fields and valid_label
     annotations/<scene>/smplx_annotation.json        fits by annotation id (`osx_fits`)
     splits/{intra,inter}_scene_test_list.npy         names of the test videos
-Facts that are easily missed: `file_name` may start with '/'; a long video comes in pieces <name>_Trim..., whose split is that of
-<name>; a stride counts the annotations of a scene as they lie in the file, before anything is left out; boxes of hands are
-padded, by how much nobody says, so tight ones are made. Source: OSX `data/UBody/UBody.py`.
+Facts that are easily missed: `file_name` may start with '/'; a long video comes in pieces <name>_Trim..., whose split is that
+of <name>; a stride counts the annotations of a scene as they lie in the file, before anything is left out; boxes of hands are
+padded, by how much nobody says, so that tight ones are made. Source: OSX `data/UBody/UBody.py`.
 """
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from hmradapter.fileio import DamagedFileError, load_coco, load_object_npy
 from hmradapter.registry import SOURCES
 
 from ..record import empty_records
+from ..store import PreparedStore
 from ..store_writer import Part, sampled_digest
 from .coco_persons import Annotated, PersonConverter, neutral_smplx
 from .osx_fits import load_fits
@@ -26,6 +27,7 @@ from .source import Expected, Source, checked_stride
 
 LISTS = {'intra-scene': 'intra_scene_test_list.npy', 'inter-scene': 'inter_scene_test_list.npy'}
 STRIDES = dict(train=10, test=100)  # OSX's and SMPLer-X's
+OTHER_SPLIT = 'of_another_split'
 FILES = ('keypoint_annotation.json', 'smplx_annotation.json')
 
 
@@ -51,7 +53,8 @@ class UBodySource(Source):
     expected = (Expected('images/<scene>/<video>/*.png', 'images'),
                 Expected('annotations/<scene>/keypoint_annotation.json', 'joints'),
                 Expected('annotations/<scene>/smplx_annotation.json', 'SMPL-X fits'),
-                Expected('splits/{intra,inter}_scene_test_list.npy', 'names of the test videos'))
+                Expected('splits/intra_scene_test_list.npy', 'names of the test videos'),
+                Expected('splits/inter_scene_test_list.npy', 'the same of the other protocol', optional=True))
     body_models = ('smplx/SMPLX_NEUTRAL.npz',)
 
     def __init__(self, data_root, body_model_root, split: str = 'test', protocol: str = 'intra-scene',
@@ -110,9 +113,13 @@ class UBodySource(Source):
         for number, annotation in enumerate(coco.anns.values(), start=1):
             image = coco.imgs[annotation['image_id']]
             path = str(image.get('file_name', '')).lstrip('/')
-            if number % self.stride == 0 and (self._is_tested(path, unit) == (self.split == 'test')):
-                key = f'{self.name}/{self.split}/{unit}/{annotation["image_id"]}/{annotation["id"]}'
-                if annotation.get('valid_label', 0) == 0:
+            key = f'{self.name}/{self.split}/{unit}/{annotation["image_id"]}/{annotation["id"]}'
+            if self._is_tested(path, unit) != (self.split == 'test'):
+                part.drop(OTHER_SPLIT, key)
+            elif number % self.stride == 0:
+                if 'valid_label' not in annotation:
+                    part.drop('damaged_annotation', key)
+                elif not annotation['valid_label']:
                     part.drop('not_valid_label', key)
                 else:
                     persons.append(Annotated(key, f'images/{unit}/{path}', image, annotation, fits.get(str(annotation['id']))))
@@ -122,6 +129,14 @@ class UBodySource(Source):
         """Whether an image of a scene is of a test video; a list may also name whole scenes."""
         video = path.split('/')[-2] if '/' in path else ''
         return video.split('_Trim')[0] in self.test_videos or scene in self.test_videos
+
+    def prepare(self) -> PreparedStore:
+        store = super().prepare()
+        if not store.manifest['dropped'].get(OTHER_SPLIT):
+            some = sorted(self.test_videos)[:3]
+            raise ValueError(f'{self.list_path} names {some} and more, and leaves no annotation to the split other than '
+                             f'{self.split!r}: these are not the names of the videos in annotations/*/{FILES[0]}.')
+        return store
 
     def body_model_files(self) -> list[Path]:
         return [neutral_smplx(self.body_model_root)]
