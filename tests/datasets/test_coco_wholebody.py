@@ -12,6 +12,7 @@ from tiny_experts import BODY, HAND, HAND_ADAPTER
 
 from hmradapter.datasets import HandDataset, PersonDataset
 from hmradapter.datasets.sources import CocoWholeBodySource
+from hmradapter.evaluation import CocoWholeBodyMetric
 from hmradapter.fileio import DamagedFileError, load_coco
 from hmradapter.registry import MODELS
 from hmradapter.structures import hmr_collate
@@ -181,6 +182,17 @@ def test_persons_without_3d_teach_in_2d_alone(val, fitted, open_body_models):
     assert all(value.isfinite() and value > 0 for value in found.values())
 
 
+def test_predictions_without_a_camera_are_scored(val, release, open_body_models):
+    model = expert(BODY, {}, body_model=dict(type='SMPLXLayer', model_path=str(open_body_models))).eval()
+    metric = CocoWholeBodyMetric(str(release[0] / 'annotations' / 'coco_wholebody_val_v1.0.json'), frame=FRAME)
+    metric.dataset_meta = val.metainfo
+    for i in range(len(val)):
+        samples = model.test_step(hmr_collate([val[i]]))
+        metric.process(None, [sample.to_dict() for sample in samples])
+    found = metric.evaluate(len(val))
+    assert found['coco/AP/wholebody'] < 0.5 and np.isfinite(list(found.values())).all()
+
+
 def test_hands_without_3d_teach_in_2d_alone(release, open_body_models):
     dataset = HandDataset(CocoWholeBodySource(release[0]), HAND_PIPELINE)
     losses = dict(keypoints_2d='Keypoint2DLoss', keypoints_3d='Keypoint3DLoss', vertices='VertexLoss', hand_pose='HandPoseLoss',
@@ -199,6 +211,20 @@ def test_faults_are_counted(copy):
     assert dataset.store.manifest['dropped'] == dict(crowd=1, no_keypoints=1, damaged_annotation=2, missing_image=1,
                                                      corrupt_image=2, person_outside_image=1, image_of_other_size=1)
     assert len(dataset) == 1
+
+
+def test_a_joint_far_from_its_person_is_not_believed(copy, release):
+    key = 'coco_wholebody/val/802/198224'
+    x = release[1][key]['annotation']['bbox'][0]
+
+    def change(content):
+        found = next(one for one in content['annotations'] if one['id'] == 198224)
+        found['bbox'] = [x + 10, found['bbox'][1], 20, 30]
+        found['keypoints'][:3] = [x - 6, 2, 2]
+    edit(copy, change)
+    dataset = PersonDataset(CocoWholeBodySource(copy), test_mode=True)
+    assert dataset.store.manifest['unlabelled']['joints_away_from_person'] == 1
+    assert not records_of(dataset)[key]['kpts2d'][55].any()
 
 
 def _spoil(content):

@@ -1,4 +1,4 @@
-"""OKS-AP of projected joints: what is perfect, what a shift costs by the formula, sides, processes, and the way to the image."""
+"""OKS-AP of projected joints: what is perfect, what a shift costs by the formula, sides, processes, the way to the image."""
 import json
 
 import numpy as np
@@ -90,7 +90,7 @@ def test_a_shift_costs_what_the_formula_says(ann_file):
         oks = np.exp(-shift ** 2 / (2 * AREA * (2 * np.array(sigmas)) ** 2)).mean()
         assert found[f'coco/AP/{part}'] == pytest.approx((oks >= THRESHOLDS).mean(), abs=1e-6)
         assert found[f'coco/AR/{part}'] == pytest.approx((oks >= THRESHOLDS).mean(), abs=1e-6)
-    assert 0 < found['coco/AP/feet'] and found['coco/AP/face'] < found['coco/AP/body']
+    assert found['coco/AP/feet'] > 0 and found['coco/AP/face'] < found['coco/AP/body'] < 1
 
 
 def test_swapped_hands_are_seen_in_the_hands_alone(ann_file):
@@ -155,7 +155,7 @@ def test_what_cannot_be_scored_is_said(ann_file):
 
 
 def test_true_joints_of_the_data_set_score_1(tmp_path, open_body_models):
-    """From SMPL-X's joints through the true camera and the crop's map back to the image: what annotators marked, but for hips."""
+    """SMPL-X's joints, through the true camera and the crop's map back to the image, are what was marked, but for the hips."""
     truth = write_coco_wholebody(tmp_path, open_body_models)
     pipeline = [dict(type='LoadImage'), dict(type='PersonCrop', ratio=1.25), dict(type='HeatmapTargets'),
                 dict(type='PackPersonInputs')]

@@ -19,6 +19,7 @@ from ..record import set_flag
 
 MIN_CONFIDENCE = 0.3   # of feet, face and hands; HaMeR `datasets/image_dataset.py`
 BOX_MARGIN = 16.0      # px from its box within which half of a part's joints have to lie; real boxes are up to 12 px off
+AWAY = 0.5             # of a person's longer side: a joint that far outside of the person's box is a damaged number
 FIELDS = dict(keypoints='body', foot_kpts='feet', face_kpts='face', lefthand_kpts='left_hand', righthand_kpts='right_hand')
 BOXED = dict(left_hand='lefthand', right_hand='righthand', face='face')  # part: prefix of its box and flag
 BODY_EDGE = 1          # px that a joint of the body may lie beyond the image's border, where it is cut
@@ -80,6 +81,14 @@ def labelled_joints(joints: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     inside = ((joints[..., :2] >= -BODY_EDGE) & (joints[..., :2] <= sizes[:, None] - 1 + BODY_EDGE)).all(-1)
     confidence = confidence * inside
     return np.where(confidence[..., None] > 0, np.concatenate((joints[..., :2], confidence[..., None]), axis=-1), 0)
+
+
+def away_from_person(joints: np.ndarray, boxes_xywh: np.ndarray) -> np.ndarray:
+    """Which labelled joints (N, 133, 3) lie far outside of the box (N, 4) of their person, (N, 133) bool."""
+    low, high = boxes_xywh[:, None, :2], boxes_xywh[:, None, :2] + boxes_xywh[:, None, 2:]
+    reach = AWAY * boxes_xywh[:, None, 2:].max(-1, keepdims=True)
+    near = ((joints[..., :2] >= low - reach) & (joints[..., :2] <= high + reach)).all(-1)
+    return (joints[..., 2] > 0) & ~near
 
 
 def set_keypoints(records: np.ndarray, joints: np.ndarray) -> None:

@@ -17,7 +17,7 @@ from ..labels import set_meshes
 from ..record import empty_records, set_flag
 from ..smplx_labels import smplx_meshes
 from ..store_writer import Part
-from .coco_keypoints import labelled_joints, read_keypoints, set_keypoints, set_part_boxes
+from .coco_keypoints import away_from_person, labelled_joints, read_keypoints, set_keypoints, set_part_boxes
 from .osx_fits import read_fits, set_fits
 
 MAX_NUMBER = np.iinfo(np.int32).max  # of an image or annotation, as records hold them; those of crowds are larger
@@ -68,7 +68,7 @@ class PersonConverter:
         persons, sizes, found = [persons[i] for i in kept], sizes[kept], found.take(kept)
         part.records, part.keys = empty_records(len(kept), self.dataset), [person.key for person in persons]
         self._set_images(part, persons, sizes, seq)
-        joints = labelled_joints(found.joints, sizes)
+        joints = self._believed(part, labelled_joints(found.joints, sizes), found.body)
         self._set_fits(part, persons, sizes, joints, found.body)
         set_keypoints(part.records, joints)
         part.records['bbox_body'] = boxes[kept]
@@ -102,6 +102,13 @@ class PersonConverter:
             else:
                 usable.append(person)
         return usable, np.array([found[person.path] for person in usable], dtype=np.int64).reshape(-1, 2)
+
+    def _believed(self, part: Part, joints: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """Labelled joints (N, 133, 3) without those far from their person."""
+        away = away_from_person(joints, boxes)
+        for i in np.flatnonzero(away.any(1)):
+            part.lacks('joints_away_from_person', part.keys[i])
+        return np.where(away[..., None], 0, joints)
 
     def _set_images(self, part: Part, persons: list[Annotated], sizes: np.ndarray, seq: int) -> None:
         part.paths = sorted({person.path for person in persons})
