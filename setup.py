@@ -23,9 +23,9 @@ setup(
                   'hmradapter.visualization.viewer': ['js/*.js', 'vendor/*']},
     install_requires=['mmengine>=0.10.4', 'mmcv-lite>=2.1', 'torch>=2.4', 'numpy>=1.24', 'opencv-python-headless>=4.8',
                       'smplx>=0.1.28', 'roma>=1.4', 'safetensors>=0.4', 'matplotlib>=3.7', 'tensorboard>=2.12', 'tqdm>=4.60',
-                      'trimesh>=4.0', 'warp-lang>=1.12', 'pygltflib>=1.16', 'scipy>=1.9', 'imageio-ffmpeg>=0.5',
-                      'peft>=0.13'],
-    extras_require=dict(open_world=['anny>=0.6'], optional=['mmcv>=2.1', 'xtcocotools>=1.14'],
+                      'trimesh>=4.0', 'warp-lang>=1.12', 'pygltflib>=1.16', 'scipy>=1.9', 'imageio-ffmpeg>=0.5'],
+    extras_require=dict(open_world=['anny>=0.6'], optional=['mmcv>=2.1'], coco=['xtcocotools>=1.14', 'numpy<2'],
+                        lora=['peft>=0.13'],
                         tests=['pytest>=8', 'pytest-xdist>=3', 'hypothesis>=6', 'setuptools>=70', 'playwright>=1.40',
                                'jsonschema>=4']),
 )

@@ -57,6 +57,15 @@ SMPLX144_FROM_OPENPOSE25 = (55, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7,
 SMPLX144_FROM_OPENPOSE18 = (55, 12, 17, 19, 21, 16, 18, 20, 2, 5, 8, 1, 4, 7, 56, 57, 58, 59)  # OpenPose's COCO model
 SMPLX144_FROM_OPENPOSE_FACE = (*range(127, 144), *range(76, 127), -1, -1)
 
+# COCO133: COCO-WholeBody's order, 17 of COCO, 6 of the feet (big toe, small toe, heel), 68 of the face (17 of the contour, 51
+# inner ones), HAND21 of either hand; as numbers of SMPLX144. Its hips are marked at the hips' sides, some centimetres from the
+# joints 1 and 2 of SMPL-X; the hands' wrists are the body's.
+COCO133_PARTS = {'body': slice(0, 17), 'feet': slice(17, 23), 'face': slice(23, 91), 'left_hand': slice(91, 112),
+                 'right_hand': slice(112, 133)}
+COCO133_HIPS = (11, 12)
+SMPLX144_FROM_COCO133 = (55, 57, 56, 59, 58, 16, 17, 18, 19, 20, 21, 1, 2, 4, 5, 7, 8, *range(60, 66), *range(127, 144),
+                         *range(76, 127), *HAND21_FROM_SMPLX144['left'], *HAND21_FROM_SMPLX144['right'])
+
 # POSE53: SMPLer-X's rotations. 22 of the body, then 15 of each hand (MANO's order), then the jaw.
 POSE53_PARTS = {'global_orient': slice(0, 1), 'body_pose': slice(1, 22), 'left_hand_pose': slice(22, 37),
                 'right_hand_pose': slice(37, 52), 'jaw_pose': slice(52, 53)}

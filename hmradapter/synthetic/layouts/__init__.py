@@ -1,1 +1,7 @@
 """The open world in other data sets' layouts: `shots` takes pictures, each writer beside it tells them in one's conventions."""
+from .coco_wholebody import write_coco_wholebody
+from .ubody import write_ubody
+
+LAYOUTS = dict(coco_wholebody=write_coco_wholebody, ubody=write_ubody)
+
+__all__ = ['LAYOUTS', 'write_coco_wholebody', 'write_ubody']
