@@ -119,7 +119,7 @@ def test_faults_are_counted(copy, source):
 
     def spoil(content):
         content[1][0][50] = float('nan')
-        content[2][0][20] += 0.5          # a finger
+        content[2][0][3 + 17] += 1.0      # the last joint of a finger, which turns nothing but its tip
         content[3][0] = content[3][0][:60]
     edit(copy, 'mano', spoil)
     edit(copy, 'verts', lambda content: content[4][7].__setitem__(0, 1.0))
