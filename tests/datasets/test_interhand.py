@@ -6,7 +6,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from hand_samples import posed, project, rows
+from hand_samples import LOSSES, posed, project, rows, train_once
 
 from hmradapter.body_models import MANOLayer
 from hmradapter.body_models.model_files import read_model_file
@@ -289,3 +289,14 @@ def test_samples_are_hands_on_their_side(source, release):
     assert not any(info['has_body_pose'] or info['body_pose'].any() for info in infos)
     lost = next(info for info in infos if info['key'] == TOUCH.format(UPRIGHT, 20) + '/left')
     assert lost['has_betas'] == lost['has_hand_pose'] == lost['has_global_orient'] == 0 and lost['keypoints_3d'][:, 3].all()
+
+
+@pytest.mark.filterwarnings('ignore:.*RANDOM WEIGHTS')
+def test_an_expert_learns_from_what_is_labelled(source, open_body_models):
+    samples, losses = train_once(source(), open_body_models)
+    assert not samples.guidance.body_pose.any() and not samples.guidance.has_body_pose.any()
+    assert samples.gt.has_hand_pose.sum() == samples.gt.has_betas.sum() == 14 and len(samples.gt.has_betas) == 18
+    assert set(losses) == {f'loss_{name}' for name in LOSSES} and all(0 < loss < np.inf for loss in losses.values())
+    _, keypoints = train_once(source(mano=False), open_body_models)
+    assert keypoints['loss_keypoints_2d'] > 0 and keypoints['loss_keypoints_3d'] > 0
+    assert keypoints['loss_hand_pose'] == keypoints['loss_betas'] == keypoints['loss_vertices'] == 0
