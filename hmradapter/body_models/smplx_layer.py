@@ -76,7 +76,7 @@ class SMPLXLayer(SkinnedModel):
         the coefficients' precision: what `smplx` makes of them with use_pca=True and flat_hand_mean=False."""
         components, count = getattr(self, f'{side}_hand_components'), coefficients.shape[1]
         if len(components) < count:
-            raise BodyModelFileError(self.path, 'SMPL-X', f'it has {len(components)} components of the {side} hand, not {count}')
+            raise BodyModelFileError(self.path, 'SMPL-X', f'its {side} hand has {len(components)} components, not {count}')
         return coefficients @ components[:count].to(coefficients) + getattr(self, f'{side}_hand_mean').to(coefficients)
 
     def landmarks_only(self) -> 'SMPLXLayer':

@@ -93,7 +93,7 @@ def test_each_convention_matters(source, release, open_body_models):
     true = truth[f'rich/train/{PAIR}/0/00007/003']['figure'].hand_pose[0].ravel()
     absolute = layers['male'].hand_pose('left', torch.from_numpy(body['left_hand_pose'][None]))[0].numpy()
     assert np.abs(absolute - true).max() < 1e-5
-    with pytest.raises(BodyModelFileError, match='45 components of the left hand, not 46'):
+    with pytest.raises(BodyModelFileError, match='left hand has 45 components, not 46'):
         layers['male'].hand_pose('left', torch.zeros(1, 46))
     assert layers['male'].left_hand_mean.abs().max() > 0.1  # residual hands
     near, far = (truth[f'rich/train/{PAIR}/{camera}/00007/003']['figure'].joints for camera in (0, 3))
