@@ -3,13 +3,16 @@
     manifest.json        schema, dtype, flags, protocol, counts of kept and dropped, hashes; written last, so it vouches for all
     records-00000.npy    rows of `record.RECORD`, at most `shard_rows` a file; keys-00000.npy their names
     index.npy            flags, sequence, view, frame of every row, for filters
-    paths.npy            images that are files of their own, relative to the data set's root
+    paths.npy            images that are files of their own, relative to the image root
+    tars.npy             tars that have images, relative to the image root
+    images-00000.tar     images that were copied: then the store is the image root itself
     templates.npy        rest shapes (T, V, 3) metres of persons that have their own; only where there are any
     verts.npy            true meshes (M, V, 3) metres, camera frame, by `verts_row`; only where they were kept
 
 No pickle anywhere. Maps are opened on first use in each process and never travel to workers.
 """
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from .record import FLAGS, INDEX, RECORD, SCHEMA, SIDES
 
 MANIFEST = 'manifest.json'
 VERTICES = 'verts.npy'
+SHOWN = 12  # entries of a list that a message shows
 
 
 class StoreError(ValueError):
@@ -71,6 +75,26 @@ class PreparedStore:
         """A row of the path table: what `offset` of a record with length -1 says."""
         return bytes(self._map('paths.npy')[row]).decode()
 
+    def tar(self, row: int) -> str:
+        """A row of the table of tars: what `shard` of a record with another length says."""
+        return bytes(self._map('tars.npy')[row]).decode()
+
+    def image(self, record: np.void) -> tuple[str, tuple[int, int] | None]:
+        """A record's image: its file, relative to the image root, and its bytes (offset, length) there, None for all."""
+        offset, length = int(record['offset']), int(record['length'])
+        return (self.path(offset), None) if length == -1 else (self.tar(int(record['shard'])), (offset, length))
+
+    @property
+    def image_root(self) -> Path:
+        """Folder that the images' places start from, as it was when they were prepared."""
+        root = self.manifest['image_root']
+        return self.folder if root is None else Path(root)
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the images are in the store itself, so that it needs no other folder."""
+        return self.manifest['image_root'] is None
+
     @cached_property
     def index(self) -> np.ndarray:
         """(N,) rows of `record.INDEX`, memory-mapped."""
@@ -80,6 +104,14 @@ class PreparedStore:
         """All names (N,) as fixed-width bytes, read from disk: for joining with other files."""
         count = self.manifest['shards']
         return np.concatenate([self._map(f'keys-{shard:05d}.npy') for shard in range(count)]) if count else np.zeros(0, 'S1')
+
+    def table_sizes(self) -> tuple[int, int]:
+        """How many paths and how many tars there are."""
+        return len(self._map('paths.npy')), len(self._map('tars.npy'))
+
+    def templates(self) -> np.ndarray:
+        """All rest shapes (T, V, 3), metres; T is 0 where persons have none of their own."""
+        return self._map('templates.npy') if 'templates.npy' in self.manifest['files'] else np.zeros((0, 0, 3), np.float32)
 
     def template(self, row: int) -> np.ndarray:
         """Rest shape (V, 3), metres."""
@@ -134,6 +166,26 @@ def read_manifest(folder) -> dict:
             raise StoreError(f'{path} was written with another {name} than this version has ({manifest.get("schema")!r}, now '
                              f'{SCHEMA!r}): delete {folder} and prepare again.')
     return manifest
+
+
+def check_same(manifest: dict, wanted: dict, folder) -> None:
+    """StoreError unless the store at `folder` was made with what is wanted; it says entry by entry what differs."""
+    wanted = json.loads(json.dumps(wanted))
+    differing = list(_differences('', {name: manifest.get(name) for name in wanted}, wanted))
+    if differing:
+        raise StoreError(f'{folder} was prepared otherwise: {"; ".join(differing)}. Give another folder, or delete this one.')
+
+
+def _differences(name: str, there: object, wanted: object) -> Iterator[str]:
+    if isinstance(there, dict) and isinstance(wanted, dict):
+        for key in sorted(there.keys() | wanted.keys()):
+            yield from _differences(f'{name}.{key}' if name else key, there.get(key), wanted.get(key))
+    elif there != wanted:
+        yield f'{name} is {_brief(there)} there, {_brief(wanted)} is asked for'
+
+
+def _brief(value: object) -> str:
+    return f'a list of {len(value)}' if isinstance(value, list) and len(value) > SHOWN else json.dumps(value)
 
 
 def layout() -> dict:
