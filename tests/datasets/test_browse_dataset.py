@@ -6,6 +6,9 @@ from pathlib import Path
 import cv2
 from arctic_fixture import write_arctic
 
+from hmradapter.datasets.sources import BEDLAMSource
+from hmradapter.synthetic.layouts import write_bedlam
+
 TOOL = Path(__file__).parents[2] / 'tools' / 'misc' / 'browse_dataset.py'
 CONFIG = """
 train_dataloader = dict(dataset=dict(
@@ -55,3 +58,37 @@ def test_a_sheet_of_persons(tmp_path, open_body_models):
     for column in (image[:, :360], image[:, 364:]):  # blue of the left hand's joints and orange of the right one's
         for color in ((250, 160, 60), (40, 140, 250)):
             assert (abs(column - color).max(2) < 60).sum() > 20
+
+
+TURNED = """
+{split}_dataloader = dict(dataset=dict(
+    type={kind!r}, source={source},
+    pipeline=[dict(type='LoadImage'), dict(type='RandomPersonAugmentation', flip_probability=1.0),
+              dict(type='PersonCrop', ratio=1.2), dict(type='HeatmapTargets'), dict(type='PackPersonInputs')]))
+"""
+
+
+def test_meshes_of_parameters_over_turned_pictures_and_those_of_tars(tmp_path, open_body_models):
+    write_bedlam(tmp_path / 'data', open_body_models)
+    models, config, sheet = str(open_body_models), tmp_path / 'config.py', tmp_path / 'sheet.png'
+    source = dict(type='BEDLAMSource', data_root=str(tmp_path / 'data'), body_model_root=models)
+    config.write_text(TURNED.format(split='train', kind='PersonDataset', source=source))
+    done = run(config, '--count', '20', '--out', sheet)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('mesh 1') == 9 and 'Without meshes' not in done.stdout
+    image = cv2.imread(str(sheet))
+    store = BEDLAMSource(**{name: value for name, value in source.items() if name != 'type'}).prepare_at(
+        tmp_path / 'tars', images='tar')
+    assert store.holds_images
+    config.write_text(TURNED.format(split='train', kind='PersonDataset', source=repr(str(tmp_path / 'tars'))))
+    done = run(config, '--count', '20', '--out', sheet, '--body-model-root', models)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('mesh 1') == 9 and (cv2.imread(str(sheet)) == image).all()  # the same, drawn out of the tar
+    done = run(config, '--count', '20', '--out', sheet)
+    assert done.stdout.count('mesh 0') == 9 and 'give --body-model-root' in done.stdout
+    plain = cv2.imread(str(sheet))
+    changed = (abs(plain.astype(int) - image) > 20).any(2)
+    for column in (changed[:, :360], changed[:, 364:]):  # the veil lies over both pictures of every row
+        assert all(column[22 + 364 * row:22 + 364 * row + 360].sum() > 300 for row in range(9))
+    done = run(config, '--out', sheet, '--body-model-root', tmp_path)
+    assert done.returncode == 0 and 'Without meshes: No SMPL-X model' in done.stdout
