@@ -16,6 +16,7 @@ so that it shows what joints that were projected long ago do not: whether parame
 """
 import argparse
 import sys
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -66,7 +67,7 @@ def main(argv=None) -> None:
         dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f'{Path(sys.argv[0]).name}: {error}')
-    meshes = Meshes(args.body_model_root or body_model_root(cfg, dataset))
+    meshes = Meshes(cfg, args.body_model_root)
     chosen = np.unique(np.linspace(0, len(dataset) - 1, args.count).round().astype(int))
     rows = []
     for index in chosen.tolist():
@@ -101,17 +102,21 @@ class Meshes:
     """Pixels (V, 2) in the stored image of a sample's labelled mesh, None where it has none. What body models are missing is
     kept in `problems`."""
 
-    def __init__(self, root: str | Path | None):
-        self.of = None if root is None else LabelledMeshes(root)
-        self.problems = set() if root is not None else {'the config names no body models: give --body-model-root.'}
+    def __init__(self, cfg, root: str | None):
+        self.cfg, self.root, self.problems = cfg, root, set()
+        self.of = cache(LabelledMeshes)
 
     def __call__(self, dataset, index: int, info: dict) -> Tensor | None:
-        if self.of is None or not info['focal'].all():
+        root = self.root or body_model_root(self.cfg, dataset)
+        if root is None:
+            self.problems.add('the config names no body models: give --body-model-root.')
+        if root is None or not info['focal'].all():
             return None
+        meshes = self.of(str(root))
         item = dataset.item(index)
         record = dataset.store.record(item // 2 if 'hand' in info else item)
         try:
-            mesh = self.of.hand(record, info['hand']) if 'hand' in info else self.of.person(record, dataset.store)
+            mesh = meshes.hand(record, info['hand']) if 'hand' in info else meshes.person(record, dataset.store)
         except FileNotFoundError as error:
             self.problems.add(str(error))
             return None
