@@ -1,12 +1,15 @@
 """One file per data set: where its files lie, what they mean, what is left out and why."""
 from .arctic import ArcticSource
+from .bedlam import BEDLAMSource
 from .coco_wholebody import CocoWholeBodySource
 from .ehf import EHFSource
 from .freihand import FreiHANDSource
+from .h36m import H36MSource
 from .interhand import InterHandSource
 from .pw3d import PW3DSource
+from .rich import RICHSource
 from .source import Expected, Source
 from .ubody import UBodySource
 
-__all__ = ['ArcticSource', 'CocoWholeBodySource', 'EHFSource', 'Expected', 'FreiHANDSource', 'InterHandSource', 'PW3DSource',
-           'Source', 'UBodySource']
+__all__ = ['ArcticSource', 'BEDLAMSource', 'CocoWholeBodySource', 'EHFSource', 'Expected', 'FreiHANDSource', 'H36MSource',
+           'InterHandSource', 'PW3DSource', 'RICHSource', 'Source', 'UBodySource']
