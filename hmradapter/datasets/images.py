@@ -32,9 +32,14 @@ def read_image(path, exif: bool = False) -> np.ndarray:
     encoded = np.fromfile(path, dtype=np.uint8)
     if encoded.size == 0:
         raise ImageFileError(path, 'it is empty')
+    return decode_image(encoded, path, exif)
+
+
+def decode_image(encoded: np.ndarray, name, exif: bool = False) -> np.ndarray:
+    """Encoded bytes (n,) uint8 -> (H, W, 3) uint8 BGR; `name` is what ImageFileError says where they do not decode."""
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR if exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        raise ImageFileError(path, 'OpenCV cannot decode it')
+        raise ImageFileError(name, 'OpenCV cannot decode it')
     return image
 
 
@@ -46,6 +51,15 @@ def probe_image(path) -> tuple[int, int]:
         size = file.seek(0, 2)
         file.seek(max(0, size - TAIL_BYTES))
         tail = file.read()
+    return _probe(path, head, tail, size)
+
+
+def probe_encoded(encoded: bytes, name) -> tuple[int, int]:
+    """`probe_image` of encoded bytes that are called `name`."""
+    return _probe(name, encoded[:HEAD_BYTES], encoded[-TAIL_BYTES:], len(encoded))
+
+
+def _probe(path, head: bytes, tail: bytes, size: int) -> tuple[int, int]:
     if head[:2] == b'\xff\xd8':
         if JPEG_END not in tail:
             raise ImageFileError(path, f'a JPEG of {size} bytes without its end marker, so it was cut')
