@@ -18,10 +18,10 @@ from hmradapter.fileio.pickles import unpickle
 
 from .hamer import HandFilters, Hands, clean, hands_of_dicts
 from .images import ImageFileError, decode_image, probe_encoded
+from .store_units import KEY_BYTES
 
 IMAGES = ('jpg', 'jpeg', 'png')
 LABELS = 'data.pyd'
-KEY_BYTES = 96  # of a record
 # as webdataset divides names; what starts with __ is about the tar
 _NAME = re.compile(r'^((?:.*/|)[^.]+)[.]([^/]*)$')
 Drop = Callable[[str, str], None]  # reason, name

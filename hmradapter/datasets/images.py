@@ -1,4 +1,5 @@
 """Reading encoded images, and telling a damaged file from a good one without decoding it."""
+import os
 import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,17 +23,42 @@ class ImageFileError(ValueError):
                          'so that it is left out.')
 
 
-def read_image(path, exif: bool = False) -> np.ndarray:
+def read_encoded(path, span: tuple[int, int] | None = None) -> np.ndarray:
+    """(n,) uint8: a file as it is on disk, or the bytes `span` (offset, length) of it, as of an image in a tar.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ImageFileError: when there is nothing, or less than `span` says.
+    """
+    if span is None:
+        encoded = np.fromfile(path, dtype=np.uint8)
+    else:
+        with open(path, 'rb') as file:
+            length = max(0, min(span[1], os.fstat(file.fileno()).st_size - span[0]))  # what a wrong span asks for may not fit
+            encoded = np.fromfile(file, dtype=np.uint8, count=length, offset=span[0])
+        if length < span[1]:
+            raise ImageFileError(named(path, span), 'the file ends before it')
+    if encoded.size == 0:
+        raise ImageFileError(named(path, span), 'it is empty')
+    return encoded
+
+
+def named(path, span: tuple[int, int] | None = None) -> str:
+    """How messages call an image: by its file, and by the bytes where it shares one."""
+    return str(path) if span is None else f'{path} (bytes {span[0]} to {span[0] + span[1]})'
+
+
+def read_image(path, exif: bool = False, span: tuple[int, int] | None = None) -> np.ndarray:
     """(H, W, 3) uint8 BGR. Orientation metadata is ignored, as in HaMeR's training, unless `exif`.
+
+    Args:
+        path: the image's own file, or with `span` (offset, length) one that has it at these bytes.
 
     Raises:
         FileNotFoundError: when there is no such file.
         ImageFileError: when it does not decode.
     """
-    encoded = np.fromfile(path, dtype=np.uint8)
-    if encoded.size == 0:
-        raise ImageFileError(path, 'it is empty')
-    return decode_image(encoded, path, exif)
+    return decode_image(read_encoded(path, span), named(path, span), exif)
 
 
 def decode_image(encoded: np.ndarray, name, exif: bool = False) -> np.ndarray:
@@ -43,15 +69,18 @@ def decode_image(encoded: np.ndarray, name, exif: bool = False) -> np.ndarray:
     return image
 
 
-def probe_image(path) -> tuple[int, int]:
-    """(width, height) from the header of a JPEG or PNG, after checking that the file also ends as it should.
+def probe_image(path, span: tuple[int, int] | None = None) -> tuple[int, int]:
+    """(width, height) from the header of a JPEG or PNG, after checking that the image also ends as it should.
     A cut file decodes to a picture with a grey rest, without an error, hence the look at its end."""
+    start, size = span or (0, -1)
     with open(path, 'rb') as file:
-        head = file.read(HEAD_BYTES)
-        size = file.seek(0, 2)
-        file.seek(max(0, size - TAIL_BYTES))
-        tail = file.read()
-    return _probe(path, head, tail, size)
+        end = file.seek(0, 2)
+        size = end if span is None else min(size, max(0, end - start))
+        file.seek(start)
+        head = file.read(min(HEAD_BYTES, size))
+        file.seek(start + max(0, size - TAIL_BYTES))
+        tail = file.read(min(TAIL_BYTES, size))
+    return _probe(named(path, span), head, tail, size)
 
 
 def probe_encoded(encoded: bytes, name) -> tuple[int, int]:
@@ -59,24 +88,24 @@ def probe_encoded(encoded: bytes, name) -> tuple[int, int]:
     return _probe(name, encoded[:HEAD_BYTES], encoded[-TAIL_BYTES:], len(encoded))
 
 
-def _probe(path, head: bytes, tail: bytes, size: int) -> tuple[int, int]:
+def _probe(name, head: bytes, tail: bytes, size: int) -> tuple[int, int]:
     if head[:2] == b'\xff\xd8':
         if JPEG_END not in tail:
-            raise ImageFileError(path, f'a JPEG of {size} bytes without its end marker, so it was cut')
-        return _jpeg_size(path, head)
+            raise ImageFileError(name, f'a JPEG of {size} bytes without its end marker, so it was cut')
+        return _jpeg_size(name, head)
     if head[:8] == PNG_HEAD:
         if b'IEND' not in tail or len(head) < 24:
-            raise ImageFileError(path, f'a PNG of {size} bytes without its end chunk, so it was cut')
+            raise ImageFileError(name, f'a PNG of {size} bytes without its end chunk, so it was cut')
         return struct.unpack('>II', head[16:24])
-    raise ImageFileError(path, f'{size} bytes that start with {head[:4]!r}, neither JPEG nor PNG')
+    raise ImageFileError(name, f'{size} bytes that start with {head[:4]!r}, neither JPEG nor PNG')
 
 
-def verify_image(path) -> tuple[int, int]:
+def verify_image(path, span: tuple[int, int] | None = None) -> tuple[int, int]:
     """`probe_image` and a full decode, (width, height)."""
-    width, height = probe_image(path)
-    decoded = read_image(path).shape[1::-1]
+    width, height = probe_image(path, span)
+    decoded = read_image(path, span=span).shape[1::-1]
     if tuple(decoded) != (width, height):
-        raise ImageFileError(path, f'its header says {width}x{height}, it decodes to {decoded[0]}x{decoded[1]}')
+        raise ImageFileError(named(path, span), f'its header says {width}x{height}, it decodes to {decoded[0]}x{decoded[1]}')
     return width, height
 
 
@@ -94,7 +123,7 @@ def image_sizes(paths: Sequence[Path], verify: bool = False) -> list[tuple[int, 
         return list(pool.map(look, paths))
 
 
-def _jpeg_size(path: Path, head: bytes) -> tuple[int, int]:
+def _jpeg_size(path: str, head: bytes) -> tuple[int, int]:
     """Walk the segments to the frame header (SOF0-15 without DHT, JPG, DAC)."""
     at = 2
     while at + 9 <= len(head) and head[at] == 0xFF:

@@ -22,7 +22,7 @@ from hmradapter.structures.joints import SMPLX144_FROM_OPENPOSE25
 from ..hamer import faults_of, hand_records, hands_of_npz, image_names
 from ..images import image_sizes
 from ..record import GENDERS, MODELS, empty_records, set_flag
-from ..store_writer import Part
+from ..store_part import Part
 from .source import Expected, Source
 
 HINT = {f'{name}_{part}': f'TEST_{name}_img_{part}.npz' for name in ('newdays', 'epick', 'ego4d') for part in ('all', 'vis', 'occ')}

@@ -15,7 +15,7 @@ from hmradapter.registry import SOURCES
 from ..hamer import HandFilters, hand_records, tar_name
 from ..hamer_tars import hand_samples, sample_key
 from ..record import empty_records
-from ..store_writer import Part, sampled_digest
+from ..store_part import Part, sampled_digest
 from .source import Expected, Source
 
 PADDED = 2.0  # what `HandCrop` pads by
