@@ -1,10 +1,10 @@
-"""Hands in HaMeR's own forms: the dicts of its training tars (`data.pyd`, one for each hand of an image) and its evaluation `.npz`.
+"""Hands in HaMeR's own forms: the dicts of its training tars (`data.pyd`, one a hand of an image) and its evaluation `.npz`.
 
 Both say axis-angle poses with the wrist first, absolute (nothing to add), a box by centre and `scale`, joints in HAND21 with
 confidence, 3D in metres of the camera. `scale` is the box's side: pixels in the npz, pixels / 200 in the tars.
 Source: HaMeR `datasets/image_dataset.py` (loader and filters), `configs/datasets_eval.yaml` (files).
 """
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +16,8 @@ from hmradapter.fileio import DamagedFileError, load_npz
 from .record import HAND, MODELS, SIDES, empty_records, set_flag
 
 TAR_SCALE = 200     # pixels per unit of `scale` in the tars
-LARGEST_2D = 8.0    # boxes from a box's centre, LARGEST_3D metres from a hand's wrist: no hand reaches beyond, a damaged number may
-LARGEST_3D = 1.0
+LARGEST_2D = 8.0    # boxes from a box's centre: no hand reaches beyond, a damaged number may
+LARGEST_3D = 1.0    # metres from a hand's wrist, as well
 TAR_FIELDS = dict(center=(2,), scale=(2,), right=(), hand_pose=(48,), has_hand_pose=(), betas=(10,), has_betas=(),
                   keypoints_2d=(21, 3), keypoints_3d=(21, 4))
 NPZ_FIELDS = dict(right=(), hand_pose=(48,), has_hand_pose=(), betas=(10,), has_betas=(), hand_keypoints_2d=(21, 3),
@@ -93,7 +93,7 @@ def hands_of_npz(path) -> tuple[Hands, list[str]]:
         fields = {name.removeprefix('hand_') if 'keypoints' in name else name: _npz_field(data, name, (count, *shape))
                   for name, shape in NPZ_FIELDS.items()}
         fields['center'] = np.asarray(data['center'], dtype=np.float64).reshape(count, 2)
-        wh = np.broadcast_to(np.asarray(data['scale'], dtype=np.float64).reshape(count, -1), (count, 2))
+        wh = np.asarray(data['scale'], dtype=np.float64).reshape(count, -1) * np.ones((count, 2))
     except (TypeError, ValueError) as error:
         raise DamagedFileError(path, "HaMeR's evaluation file", error) from error
     for name in ('hand_pose', 'betas'):  # HaMeR believes neither without the other
@@ -114,8 +114,8 @@ def clean(hands: Hands, filters: HandFilters) -> tuple[Hands, np.ndarray]:
     keeps shapes small.
     """
     confidence = hands.points_2d[..., 2]
-    points_2d = np.concatenate((hands.points_2d[..., :2], np.where(confidence < filters.min_confidence, 0, confidence)[..., None]),
-                               axis=-1)
+    confidence = np.where(confidence < filters.min_confidence, 0, confidence)
+    points_2d = np.concatenate((hands.points_2d[..., :2], confidence[..., None]), axis=-1)
     known = hands.has_pose & hands.has_betas & (np.abs(hands.betas) <= filters.largest_beta).all(1)
     # in this order: the first reason that applies counts
     reasons = dict(few_joints=(points_2d[..., 2] > 0).sum(1) <= filters.min_joints, bad_fit=hands.loss >= filters.largest_loss)
@@ -131,7 +131,8 @@ def faults_of(hands: Hands) -> np.ndarray:
     with np.errstate(over='ignore', invalid='ignore'):  # float32, which records hold
         finite = np.stack([np.isfinite(field.astype(np.float32)).reshape(len(field), -1).all(1)
                            for field in (*hands[1:5], *hands[7:9])]).all(0)
-        away_2d = np.abs(hands.points_2d[..., :2] - hands.center[:, None]).max(-1) > LARGEST_2D * hands.wh.max(1, initial=0)[:, None]
+        reach = LARGEST_2D * hands.wh.max(1, initial=0)[:, None]
+        away_2d = np.abs(hands.points_2d[..., :2] - hands.center[:, None]).max(-1) > reach
         away_3d = np.abs(hands.points_3d[..., :3] - hands.points_3d[:, :1, :3]).max(-1) > LARGEST_3D
         away_3d &= hands.points_3d[:, :1, 3] > 0  # from a wrist that is known
         away = (away_2d & (hands.points_2d[..., 2] > 0)).any(1) | (away_3d & (hands.points_3d[..., 3] > 0)).any(1)
@@ -152,9 +153,9 @@ def hand_records(hands: Hands, dataset: str, sizes: np.ndarray, padding: float) 
     records['model'], records['hw'] = MODELS.index('mano'), sizes[:, ::-1]
     half = hands.wh / padding / 2
     points_2d, points_3d = (_zeroed(points) for points in (hands.points_2d, hands.points_3d))
+    pose = hands.pose * hands.has_pose[:, None, None]
     values = dict(bbox_hand=np.concatenate((hands.center - half, hands.center + half), axis=1),
-                  hand_global_orient=hands.pose[:, 0] * hands.has_pose[:, None],
-                  hand_pose=hands.pose[:, 1:] * hands.has_pose[:, None, None], hand_betas=hands.betas * hands.has_betas[:, None],
+                  hand_global_orient=pose[:, 0], hand_pose=pose[:, 1:], hand_betas=hands.betas * hands.has_betas[:, None],
                   hand_kpts2d=points_2d, hand_kpts3d=points_3d)
     for name, value in values.items():
         records[name][rows, side] = value
@@ -186,8 +187,7 @@ def _npz_field(data: dict, name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _reprojection_loss(hand: Mapping) -> float:
-    """`extra_info.fitting_loss.reprojection_loss`, where `fitting_loss` is a dict, often in an array of one; NaN where there is
-    none."""
+    """`extra_info.fitting_loss.reprojection_loss`, where `fitting_loss` is a dict, often in an array of one; NaN for none."""
     losses = (hand.get('extra_info') or {}).get('fitting_loss')
     losses = losses.item() if isinstance(losses, np.ndarray) else losses
     loss = (losses or {}).get('reprojection_loss')

@@ -1,7 +1,7 @@
 """Evaluation files of HaMeR (Pavlakos et al., CVPR 2024) and HMR 2.0 (Goel et al., ICCV 2023): arrays beside folders of images.
 
-Facts that are easily missed: `scale` is in pixels here, in the tars in 200 pixels; names of images may be bytes; a missing array
-means nothing is known; boxes are padded already, except HInt's.
+Facts that are easily missed: `scale` is in pixels here, in the tars in 200 pixels; names of images may be bytes; a missing
+array means nothing is known; boxes are padded already, except HInt's.
 Source: HaMeR `datasets/image_dataset.py`, `configs/datasets_eval.yaml`; 4D-Humans `datasets/image_dataset.py`.
 """
 from abc import abstractmethod
@@ -25,7 +25,8 @@ from ..record import GENDERS, MODELS, empty_records, set_flag
 from ..store_part import Part
 from .source import Expected, Source
 
-HINT = {f'{name}_{part}': f'TEST_{name}_img_{part}.npz' for name in ('newdays', 'epick', 'ego4d') for part in ('all', 'vis', 'occ')}
+HINT = {f'{name}_{part}': f'TEST_{name}_img_{part}.npz'
+        for name in ('newdays', 'epick', 'ego4d') for part in ('all', 'vis', 'occ')}
 HAND_PADDED = 2.0       # what `HandCrop` pads by, and FreiHAND's and HO3D's stored boxes count as padded
 PERSON_PADDED = 1.2     # the same of `PersonCrop`
 SMPL_POSE = 72
@@ -87,8 +88,8 @@ class _EvaluationSource(Source):
 class HaMeREvalSource(_EvaluationSource):
     """FreiHAND, HO3D and HInt as HaMeR evaluates on them.
 
-    With `HandCrop(rescale_factor=2)` the crop is HaMeR's: of FreiHAND and HO3D, whose boxes are halved for that, with its default
-    aspect; of HInt with `aspect=None`.
+    With `HandCrop(rescale_factor=2)` the crop is HaMeR's: of FreiHAND and HO3D, whose boxes are halved for that, with its
+    default aspect; of HInt with `aspect=None`.
 
     You will change: data_root, split, images.
 
@@ -141,7 +142,7 @@ class HMR2EvalSource(_EvaluationSource):
     """
     name, title = 'hmr2_eval', "HMR 2.0's evaluation files"
     licence = 'those of 3DPW and Human3.6M: research, no redistribution'
-    site = 'https://github.com/shubham-goel/4D-Humans ("Evaluation": hmr2_evaluation_data), images from each data set\'s own site'
+    site = 'https://github.com/shubham-goel/4D-Humans ("Evaluation": hmr2_evaluation_data), images from each data set\'s site'
     files = {'3dpw_test': '3dpw_test.npz', 'h36m_val_p2': 'h36m_val_p2.npz'}
     splits, gives = tuple(files), ('persons',)
     expected = (Expected('{split}.npz', 'centres, boxes and labels'), Expected('<images>/...', 'the images that it names'))
@@ -199,8 +200,8 @@ class HMR2EvalSource(_EvaluationSource):
 
 
 def _read_persons(path: Path) -> dict:
-    """Arrays by our names, float64 where they are numbers: center, wh (N, 2) px, pose (N, 72), betas (N, 10), has_pose, has_betas
-    (N,) bool, points_2d (N, 25, 3), points_3d (N, 25, 4), gender (N,); and the images' names.
+    """Arrays by our names, float64 where they are numbers: center, wh (N, 2) px, pose (N, 72), betas (N, 10), has_pose,
+    has_betas (N,) bool, points_2d (N, 25, 3), points_3d (N, 25, 4), gender (N,); and the images' names.
 
     Raises:
         DamagedFileError: the file is none of HMR 2.0's.

@@ -1,4 +1,4 @@
-"""Training tars of HaMeR and WiLoR (Pavlakos et al., CVPR 2024; Potamias et al., CVPR 2025): hands of many data sets in one form.
+"""Training tars of HaMeR (Pavlakos et al., CVPR 2024) and WiLoR (Potamias et al., CVPR 2025): hands of many data sets.
 
 The tars stay as they are: a record holds the byte range of its image. What HaMeR leaves out or does not believe (`clean`) is
 left out here, counted. Facts that are easily missed: an image may have several hands, each with labels of its own; left hands

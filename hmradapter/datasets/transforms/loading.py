@@ -11,8 +11,8 @@ class LoadImage(BaseTransform):
     """Decode the image. The last one is kept, so that the two hands of a picture, neighbours in order, cost one decoding.
 
     Reads: img_path, img_span (offset, length) of the encoded image in that file where it is not the whole (None or absent),
-    rot90 (clockwise quarter turns that the stored image wants, 0 where it is absent); img_encoded, where the bytes themselves came
-    in a stream: img_path is then no more than their name.
+    rot90 (clockwise quarter turns that the stored image wants, 0 where it is absent); img_encoded, where the bytes themselves
+    came in a stream: img_path is then no more than their name.
     Adds: img (H, W, 3) uint8 BGR, read-only, img_size (2,) = (W, H).
 
     Args:
