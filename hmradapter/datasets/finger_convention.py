@@ -18,15 +18,15 @@ from .humandata import FINGERS, HumanData
 from .record import SIDES
 from .smplx_labels import pose_smplx
 
-DECISIVE = 1.5       # the smaller number must be smaller by this factor
+DECISIVE = 2.0       # the smaller number must be smaller by this factor
 SAMPLE = 1000        # persons whose numbers are compared, spread over the file
 POSED = 64           # of them, those whose hands are posed
 LARGEST_GAP = 0.02   # metres between posed and stored joints, beyond which neither reading fits
 
 
 class Fingers(NamedTuple):
-    """The answer, who gave it ('none': there are no fingers, 'option', 'misc', 'joints', 'numbers') and what the evidence says of
-    either reading: metres (joints) or radians (numbers) that are small for the right one, None where nothing was compared."""
+    """The answer, who gave it ('none': there are no fingers, 'option', 'misc', 'joints', 'numbers') and what the evidence says
+    of either reading: metres (joints) or radians (numbers), small for the right one, None where nothing was compared."""
     absolute: bool
     source: str
     if_absolute: float | None = None
@@ -52,8 +52,8 @@ def finger_convention(data: HumanData, given: bool | None, layer: SMPLXLayer | N
     evidence = None if layer is None else _by_joints(data, layer) or (_by_numbers(data, layer) if word is None else None)
     if word is not None:
         if evidence is not None and evidence.absolute != word:
-            raise ValueError(f"{data.path} says misc['flat_hand_mean'] = {word}, but {_told(evidence)}: set flat_hand_mean to True "
-                             '(fingers are absolute) or False (relative to the mean hand).')
+            raise ValueError(f"{data.path} says misc['flat_hand_mean'] = {word}, but {_told(evidence)}: set flat_hand_mean to "
+                             'True (fingers are absolute) or False (relative to the mean hand).')
         return Fingers(word, 'misc', *(evidence or (None,) * 4)[2:])
     if evidence is None or evidence.source == 'undecided':
         why = _told(evidence) if evidence else 'without body_model_root (smplx/SMPLX_NEUTRAL.npz) there is no evidence'
@@ -85,8 +85,8 @@ def _decided(source: str, if_absolute: float, if_relative: float) -> Fingers | N
 
 
 def _sampled(data: HumanData, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (n,) spread over the file whose fingers are finite and not all zero (which is no label), and these fingers (n, 2, 45);
-    of a hand that the file lacks, zeros."""
+    """Rows (n,) spread over the file whose fingers are finite and not all zero (which is no label), and these fingers
+    (n, 2, 45); of a hand that the file lacks, zeros."""
     hands = np.stack([data.params.get(name, np.zeros((data.count, 45))) for name in FINGERS], axis=1)
     there = [i for i, name in enumerate(FINGERS) if name in data.params]
     usable = np.flatnonzero(np.isfinite(hands).all((1, 2)) & hands[:, there].any(2).all(1))

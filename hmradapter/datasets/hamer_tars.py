@@ -24,7 +24,7 @@ IMAGES = ('jpg', 'jpeg', 'png')
 LABELS = 'data.pyd'
 # as webdataset divides names; what starts with __ is about the tar
 _NAME = re.compile(r'^((?:.*/|)[^.]+)[.]([^/]*)$')
-Drop = Callable[[str, str], None]  # reason, name
+Drop = Callable[[str, str, str], None]  # reason, name of what is left out, and what is wrong with it where that is not obvious
 
 
 class Member(NamedTuple):
@@ -59,7 +59,7 @@ def hand_samples(file, tar: str, filters: HandFilters, drop: Drop, streamed: boo
     """Samples of an open tar with at least one hand to give, in the tar's order.
 
     Args:
-        tar: its name, for messages.
+        tar: its path, for messages.
         drop: told of whatever is left out; what was read before a tar's damage is given.
         streamed: read it once from front to end, compressed or not; `offset`s then mean nothing.
         verify: decode every image.
@@ -73,7 +73,7 @@ def hand_samples(file, tar: str, filters: HandFilters, drop: Drop, streamed: boo
             if sample is not None:
                 yield sample
     except (tarfile.TarError, EOFError, OSError) as error:
-        drop('damaged_tar', str(DamagedFileError(tar, 'a tar whose rest is whole', error)))
+        drop('damaged_tar', tar, str(DamagedFileError(tar, 'a tar whose rest is whole', error)))
 
 
 def sample_key(dataset: str, tar: str, key: str, number: int) -> str:
@@ -110,7 +110,7 @@ def _grouped(members: Iterator[Member], drop: Drop, tar: str) -> Iterator[tuple[
         if name != key:
             key, group = name, {}
         if ending in group:
-            drop('member_twice', f'{tar}:{member.name}')
+            drop('member_twice', f'{tar}:{member.name}', '')
         group.setdefault(ending, member)
     if key is not None:
         yield key, group
@@ -120,7 +120,7 @@ def _sample(key: str, members: dict[str, Member], tar: str, filters: HandFilters
             verify: bool) -> HandSample | None:
     image = next((members[ending] for ending in IMAGES if ending in members), None)
     if image is None or LABELS not in members:
-        drop('image_without_labels' if image else 'labels_without_image', f'{tar}:{key}')
+        drop('image_without_labels' if image else 'labels_without_image', f'{tar}:{key}', '')
         return None
     labels, name = members[LABELS], f'{tar}:{members[LABELS].name}'
     try:
@@ -129,13 +129,13 @@ def _sample(key: str, members: dict[str, Member], tar: str, filters: HandFilters
         if verify:
             decode_image(np.frombuffer(image.data, np.uint8), f'{tar}:{image.name}')
     except DamagedFileError as error:
-        drop('damaged_labels', str(error))
+        drop('damaged_labels', name, str(error))
         return None
     except ImageFileError as error:
-        drop('corrupt_image', str(error))
+        drop('corrupt_image', f'{tar}:{image.name}', str(error))
         return None
     hands, why = clean(hands, filters)
     for number in np.flatnonzero(why != ''):
-        drop(str(why[number]), f'{tar}:{key}, hand {number}')
+        drop(str(why[number]), f'{tar}:{key}, hand {number}', '')
     kept = np.flatnonzero(why == '')
     return HandSample(key, image, size, hands.take(kept), kept) if len(kept) else None

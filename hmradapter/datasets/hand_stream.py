@@ -1,8 +1,8 @@
 """Hands streamed out of tars by the `webdataset` library, for images too many for one disk: HaMeR's own form of training.
 
 Nothing is prepared and nothing is indexed: tars are read from front to end, from a disk or a server, shared by nodes and
-workers, and shuffled as well as a buffer can. What that costs, against a prepared store: no length, no exact subset, order that depends
-on the number of workers, and a restart that only goes on with other samples (or replays, as MMEngine's loop does).
+workers, and shuffled as well as a buffer can. What that costs, against a prepared store: no length, no exact subset, an order
+that depends on the number of workers, and a restart that goes on with other samples, or replays, as MMEngine's loop does.
 """
 import random
 from collections import Counter
@@ -136,13 +136,13 @@ class HandStream(IterableDataset):
                 for sample in hand_samples(file, url, self.filters, self._drop, streamed=True):
                     yield from _samples(sample, tar, url)
         except OSError as error:  # missing, or a command that failed
-            self._drop('tar_cannot_be_read', f'{url}: {error}')
+            self._drop('tar_cannot_be_read', url, f'{url}: {error}')
 
-    def _drop(self, reason: str, name: str) -> None:
+    def _drop(self, reason: str, name: str, why: str) -> None:
         self.dropped[reason] += 1
         if reason not in QUIET and self.dropped[reason] <= SAID:
             last = ' (more of this kind are counted only)' if self.dropped[reason] == SAID else ''
-            print_log(f'left out, {reason}: {name}{last}', 'current')
+            print_log(f'left out, {reason}: {why or name}{last}', 'current')
 
 
 def _samples(sample: HandSample, tar: str, url: str) -> Iterator[dict]:

@@ -24,38 +24,39 @@ PART_BOXES = dict(lhand_bbox_xywh='left_hand', rhand_bbox_xywh='right_hand', fac
 FARTHEST_MESH = 1.0          # metres from a mesh's middle to its pelvis, beyond which it is in another frame
 
 
+def usable_persons(data: HumanData, rows: np.ndarray, sizes: Tensor, padding: float, part: Part) -> np.ndarray:
+    """Which (m,) of these rows (n,) can be used; the others are counted in `part`. sizes (n, 2) of the images as (W, H)."""
+    values = [values[rows] for values in data.params.values()]
+    if data.points_3d is not None:
+        values.append(data.points_3d.take(rows)[:, :144, :3])
+    with np.errstate(over='ignore'):  # float32, which records hold
+        finite = np.stack([np.ones(len(rows), bool), *(np.isfinite(value.astype(np.float32)).reshape(len(rows), -1).all(1)
+                                                       for value in values)]).all(0)
+    kid = data.params.get('betas_extra', np.zeros((data.count, 1)))[rows].any(1)
+    shown = _tight(data.boxes['bbox_xywh'][rows], padding, sizes)[2].numpy()
+    for i in np.flatnonzero(~finite | kid | ~shown):
+        part.drop('not_finite' if not finite[i] else 'kid' if kid[i] else 'person_outside_image', _name(data, rows[i]))
+    return np.flatnonzero(finite & ~kid & shown)
+
+
 def set_persons(records: np.ndarray, data: HumanData, rows: np.ndarray, sizes: Tensor, absolute: bool,
-                layer: SMPLXLayer | None, padding: float, part: Part) -> np.ndarray:
-    """Fill the records (n) of these rows; what is left out or lacks a label is counted in `part`.
+                layer: SMPLXLayer | None, padding: float, part: Part) -> None:
+    """Fill the records (n) of these rows, all of them usable; what lacks a label is counted in `part`.
 
     Args:
         sizes: (n, 2) images as (W, H).
         absolute: what the fingers are; if not, `layer` has the mean hand.
         padding: of the body's boxes.
-
-    Returns:
-        (m,) which of the n to keep.
     """
-    names = [f'{data.path.name}, row {row}' for row in rows]
+    records['hw'], records['model'] = sizes.flip(-1).numpy(), MODELS.index(data.body or 'none')
     params = {name: values[rows] for name, values in data.params.items()}
-    kid = params.pop('betas_extra', np.zeros((len(rows), 1))).any(1)
-    records['hw'] = sizes.flip(-1).numpy()
-    points_3d = None if data.points_3d is None else data.points_3d.take(rows)[:, :144]
-    with np.errstate(over='ignore'):  # float32, which records hold
-        values = [*params.values(), *([] if points_3d is None else [points_3d[..., :3]])]
-        finite = np.stack([np.ones(len(rows), bool), *(np.isfinite(value.astype(np.float32)).reshape(len(rows), -1).all(1)
-                                                       for value in values)]).all(0)
-    params = {name: np.where(finite[:, None], value, 0) for name, value in params.items()}
-    shown = _set_boxes(records, data, rows, sizes, padding)
-    for i in np.flatnonzero(~finite | kid | ~shown):
-        part.drop('not_finite' if not finite[i] else 'kid' if kid[i] else 'person_outside_image', names[i])
+    names = [_name(data, row) for row in rows]
+    _set_boxes(records, data, rows, sizes, padding)
     _set_camera(records, data, rows)
-    _set_points(records, data, rows, points_3d, finite)
+    _set_points(records, data, rows)
     _set_rotations(records, params)
     _set_shape(records, data, rows, params, names, part)
-    _set_fingers(records, data, params, absolute, layer, names, part)
-    records['model'] = MODELS.index(data.body or 'none')
-    return np.flatnonzero(finite & ~kid & shown)
+    _set_fingers(records, params, absolute, layer, names, part)
 
 
 def stored_meshes(part: Part, places: list[Path]) -> list[np.ndarray]:
@@ -85,31 +86,33 @@ def stored_meshes(part: Part, places: list[Path]) -> list[np.ndarray]:
     return meshes
 
 
-def _set_boxes(records: np.ndarray, data: HumanData, rows: np.ndarray, sizes: Tensor, padding: float) -> np.ndarray:
-    """Boxes of body, hands and face without their padding; returns who (n,) has one of the body within the image."""
-    shown = None
-    face_padding = data.misc.get('bbox_facehand_scale') or 1.0
-    for name, factor in {'bbox_xywh': padding, **dict.fromkeys(PART_BOXES, face_padding)}.items():
-        if name not in data.boxes:
-            continue
-        stored = data.boxes[name][rows]
-        with np.errstate(invalid='ignore', over='ignore'):
-            center, half = stored[:, :2] + stored[:, 2:4] / 2, stored[:, 2:4] / 2 / float(factor)
-            tight = torch.from_numpy(np.concatenate((center - half, center + half), axis=1).astype(np.float32))
-            usable = torch.from_numpy((stored[:, 4] > 0) & (stored[:, 2:4] > 0).all(1)) & tight.isfinite().all(1)
-        tight = torch.where(usable[:, None], tight, 0.0)
-        inside = boxes.clip_box(tight, sizes)
-        usable &= (inside[:, 2:] - inside[:, :2] > 1).all(1)
-        place = PART_BOXES.get(name)
-        if place is None:
-            shown, records['bbox_body'] = usable.numpy(), inside.numpy() * usable[:, None].numpy()
-            set_flag(records, 'has_bbox_body', shown)
-        else:
-            side = SIDES.index(place.split('_')[0]) if place != 'face' else None
-            target = records['bbox_face'] if side is None else records['bbox_hand'][:, side]
-            target[:] = (tight * usable[:, None]).numpy()
+def _name(data: HumanData, row: int) -> str:
+    return f'{data.path.name}, row {row}'
+
+
+def _tight(stored: np.ndarray, padding: float, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes (n, 5) as files have them -> corners (n, 4) without padding, their part within the image, which (n,) are boxes and
+    more than a pixel of the image; the others are 0."""
+    with np.errstate(invalid='ignore', over='ignore'):
+        center, half = stored[:, :2] + stored[:, 2:4] / 2, stored[:, 2:4] / 2 / padding
+        tight = torch.from_numpy(np.concatenate((center - half, center + half), axis=1).astype(np.float32))
+        usable = torch.from_numpy((stored[:, 4] > 0) & (stored[:, 2:4] > 0).all(1)) & tight.isfinite().all(1)
+    tight = torch.where(usable[:, None], tight, 0.0)
+    inside = boxes.clip_box(tight, sizes)
+    usable &= (inside[:, 2:] - inside[:, :2] > 1).all(1)
+    return tight * usable[:, None], inside * usable[:, None], usable
+
+
+def _set_boxes(records: np.ndarray, data: HumanData, rows: np.ndarray, sizes: Tensor, padding: float) -> None:
+    """Boxes of body, hands and face."""
+    records['bbox_body'] = _tight(data.boxes['bbox_xywh'][rows], padding, sizes)[1].numpy()
+    set_flag(records, 'has_bbox_body')
+    targets = dict(left_hand=records['bbox_hand'][:, 0], right_hand=records['bbox_hand'][:, 1], face=records['bbox_face'])
+    for name, place in PART_BOXES.items():
+        if name in data.boxes:
+            tight, _, usable = _tight(data.boxes[name][rows], float(data.misc.get('bbox_facehand_scale') or 1.0), sizes)
+            targets[place][:] = tight.numpy()
             set_flag(records, f'has_bbox_{place}', usable.numpy())
-    return shown
 
 
 def _set_camera(records: np.ndarray, data: HumanData, rows: np.ndarray) -> None:
@@ -121,16 +124,14 @@ def _set_camera(records: np.ndarray, data: HumanData, rows: np.ndarray) -> None:
     set_flag(records, 'has_K', known)
 
 
-def _set_points(records: np.ndarray, data: HumanData, rows: np.ndarray, points_3d: np.ndarray | None,
-                finite: np.ndarray) -> None:
+def _set_points(records: np.ndarray, data: HumanData, rows: np.ndarray) -> None:
     """Joints of the body and of both hands, 2D and 3D."""
-    found = dict(kpts2d=None if data.points_2d is None else data.points_2d.take(rows)[:, :144], kpts3d=points_3d)
-    for name, points in found.items():
-        if points is None:
+    for name, stored in (('kpts2d', data.points_2d), ('kpts3d', data.points_3d)):
+        if stored is None:
             continue
-        stored = data.points_2d if name == 'kpts2d' else data.points_3d
+        points = stored.take(rows)[:, :144]
         with np.errstate(over='ignore', invalid='ignore'):
-            good = np.isfinite(points.astype(np.float32)).all(-1) & finite[:, None] & stored.mask[:144]
+            good = np.isfinite(points.astype(np.float32)).all(-1) & stored.mask[:144]
         confidence = np.where(good, points[..., -1], 0).clip(0, 1)
         if not (stored.stored[..., -1] > 0).any():
             confidence = good.astype(float)  # a file without confidences: its mask says it all
@@ -139,11 +140,10 @@ def _set_points(records: np.ndarray, data: HumanData, rows: np.ndarray, points_3
         for i, side in enumerate(SIDES):
             records[f'hand_{name}'][:, i] = records[name][:, list(HAND21_FROM_SMPLX144[side])]
             set_flag(records, f'has_{side}_hand_{name}', records[f'hand_{name}'][:, i, :, -1].any(1))
-    if points_3d is not None:
-        known = records['kpts3d'][..., 3] > 0
-        # joints behind the camera are about a root, whatever misc says
-        before = ((records['kpts3d'][..., 2] > MIN_DEPTH) | ~known).all(1) & known.any(1)
-        set_flag(records, 'has_abs_depth', before & (not data.misc.get('kps3d_root_aligned', False)))
+    # joints behind the camera are about a root, whatever misc says
+    known = records['kpts3d'][..., 3] > 0
+    before = ((records['kpts3d'][..., 2] > MIN_DEPTH) | ~known).all(1) & known.any(1)
+    set_flag(records, 'has_abs_depth', before & (not data.misc.get('kps3d_root_aligned', False)))
 
 
 def _set_rotations(records: np.ndarray, params: dict[str, np.ndarray]) -> None:
@@ -195,8 +195,8 @@ def _genders(data: HumanData) -> np.ndarray:
     return np.array([letters.index(one[0].lower()) for one in said])
 
 
-def _set_fingers(records: np.ndarray, data: HumanData, params: dict[str, np.ndarray], absolute: bool,
-                 layer: SMPLXLayer | None, names: list[str], part: Part) -> None:
+def _set_fingers(records: np.ndarray, params: dict[str, np.ndarray], absolute: bool, layer: SMPLXLayer | None,
+                 names: list[str], part: Part) -> None:
     """Fingers, absolute, and each hand's orientation as the product of the arm's rotations."""
     for i, side in enumerate(SIDES):
         pose = params.get(f'{side}_hand_pose')

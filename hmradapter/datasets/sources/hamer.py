@@ -9,6 +9,7 @@ Source: HaMeR `datasets/image_dataset.py`, `configs/datasets_tar.yaml`; WiLoR `c
 from functools import cached_property
 
 import numpy as np
+from mmengine.logging import print_log
 
 from hmradapter.registry import SOURCES
 
@@ -63,8 +64,13 @@ class HaMeRTarSource(Source):
         path, part = self.data_root / unit, Part(empty_records(0, self.name), [], [])
         part.tars = [unit]
         tar, pieces = tar_name(path, self.data_root), []
+
+        def drop(reason: str, name: str, why: str) -> None:
+            part.drop(reason, name.removeprefix(f'{self.data_root}/'))
+            if why:
+                print_log(why, 'current')
         with open(path, 'rb') as file:
-            for sample in hand_samples(file, str(path), self.filters, part.drop, verify=self.verify_images):
+            for sample in hand_samples(file, str(path), self.filters, drop, verify=self.verify_images):
                 records = hand_records(sample.hands, self.name, np.tile(sample.size, (len(sample.numbers), 1)), PADDED)
                 records['shard'], records['seq'], records['frame'] = 0, self.units.index(unit), len(pieces)
                 records['offset'], records['length'] = sample.image.offset, len(sample.image.data)

@@ -18,7 +18,7 @@ from hmradapter.registry import SOURCES
 
 from ..finger_convention import Fingers, finger_convention
 from ..humandata import HumanData, read_humandata
-from ..humandata_labels import set_persons, stored_meshes
+from ..humandata_labels import set_persons, stored_meshes, usable_persons
 from ..images import image_sizes
 from ..record import empty_records, set_flag
 from ..store_part import Part, sampled_digest
@@ -124,10 +124,10 @@ class HumanDataSource(Source):
         part, start = Part(empty_records(0, self.name), [], []), int(unit.rsplit('/', 1)[1])
         rows = np.arange(start, min(start + UNIT_ROWS, self.data.count))
         rows, paths, sizes = self._with_images(rows[rows % self.stride == 0], part)
-        records = empty_records(len(rows), self.name)
-        kept = set_persons(records, self.data, rows, torch.from_numpy(sizes), self.fingers.absolute, self.layer, self.padding,
-                           part)
-        rows, paths, part.records = rows[kept], [paths[i] for i in kept], records[kept]
+        kept = usable_persons(self.data, rows, torch.from_numpy(sizes), self.padding, part)
+        rows, paths, sizes = rows[kept], [paths[i] for i in kept], torch.from_numpy(sizes[kept])
+        part.records = empty_records(len(rows), self.name)
+        set_persons(part.records, self.data, rows, sizes, self.fingers.absolute, self.layer, self.padding, part)
         part.paths = sorted(set(paths))
         number = {path: i for i, path in enumerate(part.paths)}
         part.records['offset'], part.records['frame'] = [number[path] for path in paths], rows
