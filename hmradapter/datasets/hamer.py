@@ -72,9 +72,9 @@ def hands_of_dicts(content, name: str) -> Hands:
         fields = {field: np.stack([np.asarray(hand[field], dtype=np.float64).reshape(shape) for hand in content])
                   if content else np.zeros((0, *shape)) for field, shape in TAR_FIELDS.items()}
         loss = np.array([_reprojection_loss(hand) for hand in content], dtype=np.float64)
+        return _hands(fields, fields['scale'] * TAR_SCALE, loss)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedFileError(name, "HaMeR's hands", error) from error
-    return _hands(fields, fields['scale'] * TAR_SCALE, loss)
 
 
 def hands_of_npz(path) -> tuple[Hands, list[str]]:
@@ -94,12 +94,12 @@ def hands_of_npz(path) -> tuple[Hands, list[str]]:
                   for name, shape in NPZ_FIELDS.items()}
         fields['center'] = np.asarray(data['center'], dtype=np.float64).reshape(count, 2)
         wh = np.asarray(data['scale'], dtype=np.float64).reshape(count, -1) * np.ones((count, 2))
+        for name in ('hand_pose', 'betas'):  # a flag without its array means nothing
+            if name not in data:
+                fields[f'has_{name}'] = np.zeros(count)
+        return _hands(fields, wh, np.full(count, np.nan)), image_names(data['imgname'])
     except (TypeError, ValueError) as error:
         raise DamagedFileError(path, "HaMeR's evaluation file", error) from error
-    for name in ('hand_pose', 'betas'):  # HaMeR believes neither without the other
-        if name not in data:
-            fields[f'has_{name}'] = np.zeros(count)
-    return _hands(fields, wh, np.full(count, np.nan)), image_names(data['imgname'])
 
 
 def image_names(names: np.ndarray) -> list[str]:
@@ -129,8 +129,9 @@ def clean(hands: Hands, filters: HandFilters) -> tuple[Hands, np.ndarray]:
 def faults_of(hands: Hands) -> np.ndarray:
     """For each hand (N,) what makes it unusable: 'hand_not_finite', 'hand_without_box', 'hand_not_plausible', or ''."""
     with np.errstate(over='ignore', invalid='ignore'):  # float32, which records hold
-        finite = np.stack([np.isfinite(field.astype(np.float32)).reshape(len(field), -1).all(1)
-                           for field in (*hands[1:5], *hands[7:9])]).all(0)
+        numbers = (hands.center, hands.wh, hands.pose, hands.betas, hands.points_2d, hands.points_3d)
+        finite = np.stack([np.isfinite(field.astype(np.float32)).all(axis=tuple(range(1, field.ndim)))
+                           for field in numbers]).all(0)
         reach = LARGEST_2D * hands.wh.max(1, initial=0)[:, None]
         away_2d = np.abs(hands.points_2d[..., :2] - hands.center[:, None]).max(-1) > reach
         away_3d = np.abs(hands.points_3d[..., :3] - hands.points_3d[:, :1, :3]).max(-1) > LARGEST_3D
@@ -176,6 +177,9 @@ def _zeroed(points: np.ndarray) -> np.ndarray:
 
 
 def _hands(fields: dict, wh: np.ndarray, loss: np.ndarray) -> Hands:
+    for name in ('right', 'has_hand_pose', 'has_betas'):
+        if not np.isin(fields[name], (0, 1)).all():
+            raise ValueError(f'{name} is {fields[name][~np.isin(fields[name], (0, 1))][0]}, neither 0 nor 1')
     return Hands(fields['right'] > 0, fields['center'], wh, fields['hand_pose'].reshape(-1, 16, 3), fields['betas'],
                  fields['has_hand_pose'] > 0, fields['has_betas'] > 0, fields['keypoints_2d'], fields['keypoints_3d'], loss)
 

@@ -60,7 +60,7 @@ def hand_samples(file, tar: str, filters: HandFilters, drop: Drop, streamed: boo
 
     Args:
         tar: its path, for messages.
-        drop: told of whatever is left out; what was read before a tar's damage is given.
+        drop: told of whatever is left out; what lies before a tar's damage is given, but for the image next to it.
         streamed: read it once from front to end, compressed or not; `offset`s then mean nothing.
         verify: decode every image.
 

@@ -28,6 +28,7 @@ from .record import SIDES
 DATASET, PADDED = 'hamer', 2.0     # as the records of `HaMeRTarSource`
 SAID = 5                           # drops of each reason that a worker logs one by one
 QUIET = ('few_joints', 'bad_fit')  # what a filter does is counted, not logged
+ENDLESS = 2 ** 62                  # samples; MMEngine's hooks ask where an epoch ends
 EMPTY_PASSES = 2                   # over a stream's tars without one hand, before that is an error
 
 
@@ -77,6 +78,11 @@ class HandStream(IterableDataset):
         self.buffer, self.seed, self.epoch = int(buffer), int(seed), int(epoch)
         self.pipeline = Compose([TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline])
         self.dropped: Counter = Counter()  # by reason, of this process
+
+    def __len__(self) -> int:
+        if not self.infinite:
+            raise TypeError('one pass of a HandStream has no length: nobody has counted its hands before they were read.')
+        return ENDLESS
 
     def __iter__(self) -> Iterator[dict]:
         node, _, worker, _ = pytorch_worker_info()

@@ -30,8 +30,8 @@ def usable_persons(data: HumanData, rows: np.ndarray, sizes: Tensor, padding: fl
     if data.points_3d is not None:
         values.append(data.points_3d.take(rows)[:, :144, :3])
     with np.errstate(over='ignore'):  # float32, which records hold
-        finite = np.stack([np.ones(len(rows), bool), *(np.isfinite(value.astype(np.float32)).reshape(len(rows), -1).all(1)
-                                                       for value in values)]).all(0)
+        finite = np.stack([np.isfinite(value.astype(np.float32)).all(axis=tuple(range(1, value.ndim)))
+                           for value in (np.zeros((len(rows), 1)), *values)]).all(0)
     kid = data.params.get('betas_extra', np.zeros((data.count, 1)))[rows].any(1)
     shown = _tight(data.boxes['bbox_xywh'][rows], padding, sizes)[2].numpy()
     for i in np.flatnonzero(~finite | kid | ~shown):

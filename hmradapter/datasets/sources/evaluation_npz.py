@@ -157,7 +157,7 @@ class HMR2EvalSource(_EvaluationSource):
         persons = _read_persons(self.file)
         names = self._image_paths(persons.pop('names'))
         with np.errstate(over='ignore'):
-            finite = np.stack([np.isfinite(value.astype(np.float32)).reshape(len(value), -1).all(1)
+            finite = np.stack([np.isfinite(value.astype(np.float32)).all(axis=tuple(range(1, value.ndim)))
                                for value in persons.values()]).all(0)
         rows, sizes = self._with_images(names, part)
         half = persons['wh'] / PERSON_PADDED / 2
