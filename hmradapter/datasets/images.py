@@ -8,13 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from hmradapter.fileio.errors import FileError
+
 JPEG_END = b'\xff\xd9'
 PNG_HEAD = b'\x89PNG\r\n\x1a\n'
 THREADS = 8                                # that wait for a disk
 HEAD_BYTES, TAIL_BYTES = 1 << 16, 1 << 12  # what `probe_image` reads; a camera's JPEG header is a few hundred bytes
 
 
-class ImageFileError(ValueError):
+class ImageFileError(FileError):
     """The file is no image that can be read whole; the message names it and says what is wrong."""
 
     def __init__(self, path, reason: str):

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
@@ -156,15 +157,15 @@ def _outcome(future: Future) -> Notes:
 
 
 # ---- in a worker process ---------------------------------------------------------------------------------------------------
-_writer: UnitWriter | None = None
+_pickled: bytes = b''
 
 
 def _start_worker(line: Connection, pickled: bytes) -> None:
-    global _writer
+    global _pickled
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too, but it is the parent who ends us
     threading.Thread(target=_exit_with, args=(line,), daemon=True).start()
     torch.set_num_threads(1)
-    _writer = pickle.loads(pickled)
+    _pickled = pickled
 
 
 def _exit_with(line: Connection) -> None:
@@ -173,16 +174,21 @@ def _exit_with(line: Connection) -> None:
     os._exit(1)
 
 
+@cache
+def _writer() -> UnitWriter:
+    return pickle.loads(_pickled)  # not at the start, where an error would say no more than that a process is gone
+
+
 def _work(number: int) -> Notes | Exception:
     """Notes of the unit, or what it raised, in a form that travels: many exceptions cannot be pickled."""
     try:
-        return _writer(number)
+        return _writer()(number)
     except Exception as error:
         try:
             return pickle.loads(pickle.dumps(error)) and error
         except Exception:
             plain = RuntimeError(f'{type(error).__name__}: {error}')
-            plain.__notes__ = error.__notes__
+            plain.__notes__ = getattr(error, '__notes__', [])
             return plain
 
 
