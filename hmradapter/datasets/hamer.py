@@ -107,8 +107,9 @@ def image_names(names: np.ndarray) -> list[str]:
     return [name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()]
 
 
-def clean(hands: Hands, filters: HandFilters) -> tuple[Hands, np.ndarray]:
-    """What HaMeR makes of training hands, in its order, and for each (N,) why it is left out, '' where it is not.
+def clean(hands: Hands, filters: HandFilters, sizes: np.ndarray) -> tuple[Hands, np.ndarray]:
+    """What HaMeR makes of training hands of images (W, H) sizes (N, 2), in its order, and for each (N,) why it is left out, ''
+    where it is not.
 
     Pose and shape are believed together or not at all; afterwards a shape that is not known counts as known and zero, which
     keeps shapes small.
@@ -121,13 +122,14 @@ def clean(hands: Hands, filters: HandFilters) -> tuple[Hands, np.ndarray]:
     reasons = dict(few_joints=(points_2d[..., 2] > 0).sum(1) <= filters.min_joints, bad_fit=hands.loss >= filters.largest_loss)
     cleaned = hands._replace(points_2d=points_2d, has_pose=known, has_betas=np.ones_like(known),
                              betas=np.where(known[:, None], hands.betas, 0))
-    faults = faults_of(hands)
+    faults = faults_of(hands, sizes)
     why = np.where(faults != '', faults, np.select(list(reasons.values()), list(reasons), ''))
     return cleaned, why
 
 
-def faults_of(hands: Hands) -> np.ndarray:
-    """For each hand (N,) what makes it unusable: 'hand_not_finite', 'hand_without_box', 'hand_not_plausible', or ''."""
+def faults_of(hands: Hands, sizes: np.ndarray) -> np.ndarray:
+    """For each hand (N,) of images (W, H) sizes (N, 2) what makes it unusable: 'hand_not_finite', 'hand_without_box',
+    'hand_outside_image', 'hand_not_plausible', or ''."""
     with np.errstate(over='ignore', invalid='ignore'):  # float32, which records hold
         numbers = (hands.center, hands.wh, hands.pose, hands.betas, hands.points_2d, hands.points_3d)
         finite = np.stack([np.isfinite(field.astype(np.float32)).all(axis=tuple(range(1, field.ndim)))
@@ -138,7 +140,10 @@ def faults_of(hands: Hands) -> np.ndarray:
         away_3d &= hands.points_3d[:, :1, 3] > 0  # from a wrist that is known
         away = (away_2d & (hands.points_2d[..., 2] > 0)).any(1) | (away_3d & (hands.points_3d[..., 3] > 0)).any(1)
         away |= (np.abs(hands.pose) > 4 * np.pi).any((1, 2)) & hands.has_pose
-    conditions = dict(hand_not_finite=~finite, hand_without_box=(hands.wh <= 1).any(1), hand_not_plausible=away)
+        # a quarter of the box as it is stored: half of the tight one
+        outside = ((hands.center + hands.wh / 4 <= 0) | (hands.center - hands.wh / 4 >= sizes - 1)).any(1)
+    conditions = dict(hand_not_finite=~finite, hand_without_box=(hands.wh <= 1).any(1), hand_outside_image=outside,
+                      hand_not_plausible=away)
     return np.select(list(conditions.values()), list(conditions), '')
 
 

@@ -134,7 +134,7 @@ def _sample(key: str, members: dict[str, Member], tar: str, filters: HandFilters
     except ImageFileError as error:
         drop('corrupt_image', f'{tar}:{image.name}', str(error))
         return None
-    hands, why = clean(hands, filters)
+    hands, why = clean(hands, filters, np.tile(size, (len(hands.loss), 1)))
     for number in np.flatnonzero(why != ''):
         drop(str(why[number]), f'{tar}:{key}, hand {number}', '')
     kept = np.flatnonzero(why == '')

@@ -18,6 +18,7 @@ from .humandata import LARGEST_BETA, HumanData
 from .labels import MIN_DEPTH
 from .record import GENDERS, MODELS, SIDES, set_flag
 from .store_part import Part
+from .store_rules import PROJECTION_PX, PROJECTION_SHARE
 
 BETAS, EXPRESSIONS = 16, 10  # that a record holds
 PART_BOXES = dict(lhand_bbox_xywh='left_hand', rhand_bbox_xywh='right_hand', face_bbox_xywh='face')
@@ -52,8 +53,8 @@ def set_persons(records: np.ndarray, data: HumanData, rows: np.ndarray, sizes: T
     params = {name: values[rows] for name, values in data.params.items()}
     names = [_name(data, row) for row in rows]
     _set_boxes(records, data, rows, sizes, padding)
-    _set_camera(records, data, rows)
     _set_points(records, data, rows)
+    _set_camera(records, data, rows, names, part)
     _set_rotations(records, params)
     _set_shape(records, data, rows, params, names, part)
     _set_fingers(records, params, absolute, layer, names, part)
@@ -115,12 +116,24 @@ def _set_boxes(records: np.ndarray, data: HumanData, rows: np.ndarray, sizes: Te
             set_flag(records, f'has_bbox_{place}', usable.numpy())
 
 
-def _set_camera(records: np.ndarray, data: HumanData, rows: np.ndarray) -> None:
+def _set_camera(records: np.ndarray, data: HumanData, rows: np.ndarray, names: list[str], part: Part) -> None:
+    """The camera, where the file has one that takes 3D joints to 2D ones; joints about their root have none that does."""
     focal, center = data.per_image('focal_length', 2), data.per_image('principal_point', 2)
     if focal is None or center is None:
         return
-    known = np.isfinite(focal[rows]).all(1) & np.isfinite(center[rows]).all(1) & (focal[rows] > 0).all(1)
-    records['focal'], records['princpt'] = (np.where(known[:, None], value[rows], 0) for value in (focal, center))
+    focal, center = focal[rows], center[rows]
+    known = np.isfinite(focal).all(1) & np.isfinite(center).all(1) & (focal > 0).all(1)
+    points, pixels = records['kpts3d'].astype(np.float64), records['kpts2d'].astype(np.float64)
+    both = (points[..., 3] > 0) & (pixels[..., 2] > 0)
+    depth = np.where(both & (points[..., 2] > MIN_DEPTH), points[..., 2], 1.0)[..., None]
+    gaps = np.linalg.norm(points[..., :2] / depth * focal[:, None] + center[:, None] - pixels[..., :2], axis=-1)
+    size = (records['bbox_body'][:, 2:] - records['bbox_body'][:, :2]).max(1)
+    away, seen = np.zeros(len(records), bool), both.any(1)
+    away[seen] = np.nanmedian(np.where(both, gaps, np.nan)[seen], axis=1) > PROJECTION_PX + PROJECTION_SHARE * size[seen]
+    for i in np.flatnonzero(known & away):
+        part.lacks('camera_away_from_joints', names[i])
+    known &= ~away
+    records['focal'], records['princpt'] = (np.where(known[:, None], value, 0) for value in (focal, center))
     set_flag(records, 'has_K', known)
 
 

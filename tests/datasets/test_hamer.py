@@ -11,6 +11,7 @@ from hmradapter.body_models import MANOLayer, SMPLLayer
 from hmradapter.datasets import HandDataset, PersonDataset
 from hmradapter.datasets.record import FLAGS, SIDES, check_records
 from hmradapter.datasets.sources import HaMeREvalSource, HaMeRTarSource, HMR2EvalSource
+from hmradapter.datasets.store_check import check_store
 from hmradapter.fileio import DamagedFileError, UnsafeFileError
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.structures.joints import SMPLX144_FROM_OPENPOSE25
@@ -105,6 +106,7 @@ def test_tars_come_back(release, layers):
 def test_the_crop_is_hamers(release):
     """What the records' boxes give with HandCrop's factor 2 is the square of the tar; the image is read in its place."""
     dataset = HandDataset(tars(release[0]), PIPELINE)
+    assert not check_store(dataset.store.folder)
     for i in range(len(dataset)):
         info, sample = dataset.get_data_info(i), dataset[i]['data_samples']
         given = truth_of(info['key'].rsplit('/', 1)[0], release[1])
@@ -142,10 +144,11 @@ def test_damaged_members_are_counted(copy, release):
         ('cut', 'jpg', good[:-400], [record]), ('none', 'jpg', good, []), ('odd', 'jpg', good, [dict(record, center=[1])]),
         ('far', 'jpg', good, [far]), ('nan', 'jpg', good, [dict(record, hand_pose=np.full(48, np.nan))]),
         ('flat', 'jpg', good, [dict(record, scale=np.zeros(2))]), ('text', 'gif', good, [record]),
+        ('away', 'jpg', good, [dict(record, center=np.float32([5000, 5000]))]),
         ('side', 'jpg', good, [dict(record, right=None)]), ('good', 'jpg', good, [record])])
     part = tars(copy).convert('hands-train/000002.tar')
     assert part.dropped == dict(corrupt_image=1, damaged_labels=2, hand_not_plausible=1, hand_not_finite=1, hand_without_box=1,
-                                labels_without_image=1)
+                                hand_outside_image=1, labels_without_image=1)
     assert part.keys == ['hamer/hands-train/000002/good/0']
     assert part.examples['damaged_labels'] == [f'hands-train/000002.tar:{key}.data.pyd' for key in ('odd', 'side')]
 
@@ -206,6 +209,7 @@ def test_evaluation_files_come_back(release, layers, split, padded):
     with pytest.raises(ValueError, match='test_mode'):
         HandDataset(source)
     dataset = HandDataset(source, PIPELINE, test_mode=True)
+    assert not check_store(dataset.store.folder)
     for i in range(len(dataset)):
         given = truth_of(dataset.get_data_info(i)['key'].rsplit('/', 1)[0], release[1])
         assert float(dataset[i]['data_samples'].crop.box_size) == pytest.approx(given['side'], abs=1e-3)
@@ -255,7 +259,9 @@ def test_persons_of_hmr2_come_back(release, open_body_models):
         out = layer(turns[:, :1], turns[:, 1:], torch.from_numpy(part.records['betas'][:1, :10]))
     np.testing.assert_allclose(out.vertices[0].numpy(), truth[0]['vertices'], atol=1e-5)
     assert not has(part.records[1], 'has_body_pose') and not has(part.records[0], 'has_abs_depth')
-    sample = PersonDataset(source, test_mode=True)[0]
+    persons = PersonDataset(source, test_mode=True)
+    sample = persons[0]
+    assert not check_store(persons.store.folder)
     assert sample['has_vertices'] == 1 and sample['has_betas'] == 0
     without, = converted(HMR2EvalSource(release[0] / 'evaluation', '3dpw_test', images='images'))
     assert (without.records['verts_row'] == -1).all()

@@ -95,8 +95,8 @@ def test_order_and_augmentation_follow_from_the_seed(urls):
     assert drawn() == drawn() and len({tuple(drawn(**options)) for options in (dict(), dict(seed=1), dict(epoch=1))}) == 3
     assert drawn(shuffle=False) == everything() == sorted(drawn(epoch=1))
     assert drawn() != everything()
-    crops = [torch.stack([item['inputs'] for item in itertools.islice(loader(HandStream(urls, PIPELINE, seed=seed, buffer=20), 2), 6)])
-             for seed in (0, 0, 1)]
+    streams = [loader(HandStream(urls, PIPELINE, seed=seed, buffer=20), 2) for seed in (0, 0, 1)]
+    crops = [torch.stack([item['inputs'] for item in itertools.islice(stream, 6)]) for stream in streams]
     assert torch.equal(crops[0], crops[1]) and not torch.equal(crops[0], crops[2])
 
 

@@ -12,6 +12,7 @@ from hmradapter.datasets.finger_convention import hand_means
 from hmradapter.datasets.humandata import read_humandata
 from hmradapter.datasets.record import FLAGS, GENDERS, SIDES, check_records
 from hmradapter.datasets.sources import HumanDataSource
+from hmradapter.datasets.store_check import check_store
 from hmradapter.fileio import DamagedFileError, UnsafeFileError
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.structures import hmr_collate
@@ -236,10 +237,18 @@ def test_joints_about_their_root_have_no_depth(make, copy):
     def align(data):
         data['keypoints3d_smplx'][..., :3] -= data['keypoints3d_smplx'][:, :1, :3]
     edit(copy, align)  # misc says otherwise: the numbers are believed
-    assert not any(has(record, 'has_abs_depth') for record in converted(make(root=copy)).records)
+    part = converted(make(root=copy))
+    assert not any(has(record, 'has_abs_depth') or has(record, 'has_K') for record in part.records)
+    assert part.unlabelled['camera_away_from_joints'] == 5
     edit(copy, lambda data: data['misc'].update(kps3d_root_aligned=True), 'absolute.npz')
     part = converted(make('absolute.npz', copy))
     assert not any(has(record, 'has_abs_depth') for record in part.records) and has(part.records[0], 'has_kpts3d')
+
+
+def test_cameras_of_another_image_size_are_not_believed(make, copy):
+    edit(copy, lambda data: data['meta'].update(focal_length=2 * data['meta']['focal_length']))
+    part = converted(make(root=copy))
+    assert part.unlabelled['camera_away_from_joints'] == 5 and not part.records['focal'].any()
 
 
 def test_bodies_of_smpl(make, copy, release):
@@ -265,6 +274,7 @@ def test_samples(make, release):
     assert len(keys) == 9 and f'humandata/train/{NO_LEFT_BOX:07d}/left' not in keys and 'humandata/train/0000000/right' in keys
     sample = hands.get_data_info(0)
     assert sample['has_body_pose'] == 1 and sample['has_betas'] == 0
+    assert not check_store(persons.store.folder)
     again = pickle.loads(pickle.dumps(make()))
     assert np.array_equal(converted(again).records, converted(make()).records)
 
@@ -343,14 +353,14 @@ def test_damage_of_any_byte_is_seen(make, copy, release):
 def test_options(make, release, copy, tmp_path):
     with pytest.raises(ValueError, match=r'absolute\.npz, relative\.npz: set file'):
         _ = make(None).file
-    (copy / 'absolute.npz').unlink()
-    assert make(None, copy).file.name == 'relative.npz'
+    (copy / 'absolute.npz').rename(copy / 'p1_train.npz')
+    assert make(None, copy).file.name == 'p1_train.npz'
     for wrong in (dict(stride=0), dict(body_padding=0.5), dict(split='all')):
         with pytest.raises(ValueError, match=f'{next(iter(wrong))} is '):
             make(**wrong)
     with pytest.raises(FileNotFoundError, match='none.npz does not exist'):
         _ = make('none.npz').file
-    with pytest.raises(FileNotFoundError, match='<file>.npz'):
+    with pytest.raises(FileNotFoundError, match='<name>train<name>.npz'):
         _ = make(None, tmp_path / 'nowhere').file
     assert rows_of(converted(make(stride=2))) == [0, 2, 4]
     moved = copy / 'below'

@@ -105,18 +105,18 @@ class HaMeREvalSource(_EvaluationSource):
     site = 'https://github.com/geopavlakos/hamer ("Evaluation": hamer_evaluation_data), images from each data set\'s own site'
     files = dict(freihand='freihand_val.npz', ho3d='ho3d_val.npz', **HINT)
     splits, gives = tuple(files), ('hands',)
-    expected = (Expected('freihand_val.npz, ho3d_val.npz or TEST_<set>_img_<part>.npz', 'centres, boxes and labels'),
-                Expected('<images>/...', 'the images that it names'))
+    expected = (Expected('freihand_val.npz or ho3d_val.npz or TEST_<set>_img_<part>.npz', 'centres, boxes and labels'),
+                Expected('<images>/<name>.jpg', 'the images that it names'))
 
     def convert(self, unit: str) -> Part:
         part = Part(empty_records(0, self.name), [], [])
         hands, names = hands_of_npz(self.file)
-        names, faults = self._image_paths(names), faults_of(hands)
-        for row in np.flatnonzero(faults != ''):
-            part.drop(str(faults[row]), f'{unit}, row {row}')
+        names = self._image_paths(names)
         rows, sizes = self._with_images(names, part)
-        good = faults[rows] == ''
-        rows, sizes = rows[good], sizes[good]
+        faults = faults_of(hands.take(rows), sizes)
+        for row, fault in zip(rows, faults, strict=True):
+            part.drop(str(fault), f'{unit}, row {row}', int(fault != ''))
+        rows, sizes = rows[faults == ''], sizes[faults == '']
         part.records = hand_records(hands.take(rows), self.name, sizes, 1.0 if self.split in HINT else HAND_PADDED)
         self._refer(part, names, rows)
         return part
@@ -145,7 +145,8 @@ class HMR2EvalSource(_EvaluationSource):
     site = 'https://github.com/shubham-goel/4D-Humans ("Evaluation": hmr2_evaluation_data), images from each data set\'s site'
     files = {'3dpw_test': '3dpw_test.npz', 'h36m_val_p2': 'h36m_val_p2.npz'}
     splits, gives = tuple(files), ('persons',)
-    expected = (Expected('{split}.npz', 'centres, boxes and labels'), Expected('<images>/...', 'the images that it names'))
+    expected = (Expected('{split}.npz', 'centres, boxes and labels'),
+                Expected('<images>/<name>.jpg', 'the images that it names'))
 
     def body_model_files(self) -> list[Path]:
         if self.body_model_root is None:

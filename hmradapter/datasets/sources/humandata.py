@@ -36,10 +36,10 @@ class HumanDataSource(Source):
 
     Args:
         data_root: the folder that the file's image paths start from, or one above it (`images`).
-        split: what you call it; the file decides what is in it.
+        split: what you call it; the file decides what is in it. One file is one split: with `file`, name it.
         body_model_root: folder with smplx/SMPLX_NEUTRAL.npz: its mean hand is added to fingers that are relative to it, and
             tells which they are where the file does not. Files without fingers, or with absolute ones, do without.
-        file: the npz under data_root; by default its only one.
+        file: the npz under data_root; by default the only one there with the split in its name.
         images: the folder under data_root that image paths start from.
         flat_hand_mean: True where fingers are absolute, False where they are relative to the mean hand; by default the file's
             word, else evidence that is decisive, else an error.
@@ -52,8 +52,8 @@ class HumanDataSource(Source):
     licence = 'that of the data set inside'
     site = 'https://github.com/caizhongang/SMPLer-X ("Preparation", HumanData files), https://github.com/open-mmlab/mmhuman3d'
     splits, gives = ('train', 'val', 'test'), ('hands', 'persons')
-    expected = (Expected('<file>.npz', 'image_path, bbox_xywh, keypoints, smplx or smpl, meta, misc'),
-                Expected('<images>/...', 'the images that it names'))
+    expected = (Expected('<name>{split}<name>.npz', 'image_path, bbox_xywh, keypoints, smplx or smpl, meta, misc'),
+                Expected('<images>/<name>.jpg', 'the images that it names'))
 
     def __init__(self, data_root, split: str = 'train', body_model_root=None, file: str | None = None, images: str = '',
                  flat_hand_mean: bool | None = None, body_padding: float | None = None, stride: int = 1,
@@ -77,10 +77,11 @@ class HumanDataSource(Source):
             if not path.is_file():
                 raise self.missing(path)
             return path
-        found = sorted(self.data_root.glob('*.npz'))
+        found = sorted(self.data_root.glob(f'*{self.split}*.npz'))
         if len(found) != 1:
-            raise self.missing(self.data_root / '<file>.npz') if not found else ValueError(
-                f'{self.data_root} has the files {", ".join(path.name for path in found)}: set file to one of them.')
+            others = [path.name for path in sorted(self.data_root.glob('*.npz'))]
+            raise ValueError(f'{self.data_root} has the files {", ".join(others)}: set file to one of them.') if others else \
+                self.missing(self.data_root / f'<name>{self.split}<name>.npz')
         return found[0]
 
     @cached_property
