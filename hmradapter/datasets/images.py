@@ -61,10 +61,14 @@ def read_image(path, exif: bool = False, span: tuple[int, int] | None = None) ->
         FileNotFoundError: when there is no such file.
         ImageFileError: when it does not decode.
     """
-    encoded = read_encoded(path, span)
+    return decode_image(read_encoded(path, span), named(path, span), exif)
+
+
+def decode_image(encoded: np.ndarray, name, exif: bool = False) -> np.ndarray:
+    """Encoded bytes (n,) uint8 -> (H, W, 3) uint8 BGR; `name` is what ImageFileError says where they do not decode."""
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR if exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        raise ImageFileError(named(path, span), 'OpenCV cannot decode it')
+        raise ImageFileError(name, 'OpenCV cannot decode it')
     return image
 
 
@@ -79,7 +83,15 @@ def probe_image(path, span: tuple[int, int] | None = None) -> tuple[int, int]:
         head = file.read(min(HEAD_BYTES, size))
         file.seek(start + max(0, size - TAIL_BYTES))
         tail = file.read(min(TAIL_BYTES, size))
-    name = named(path, span)
+    return _probe(named(path, span), head, tail, size)
+
+
+def probe_encoded(encoded: bytes, name) -> tuple[int, int]:
+    """`probe_image` of encoded bytes that are called `name`."""
+    return _probe(name, encoded[:HEAD_BYTES], encoded[-TAIL_BYTES:], len(encoded))
+
+
+def _probe(name, head: bytes, tail: bytes, size: int) -> tuple[int, int]:
     if head[:2] == b'\xff\xd8':
         if JPEG_END not in tail:
             raise ImageFileError(name, f'a JPEG of {size} bytes without its end marker, so it was cut')

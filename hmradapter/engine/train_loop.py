@@ -7,6 +7,7 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.registry import DATASETS
 from mmengine.runner import BaseLoop, IterBasedTrainLoop
+from torch.utils.data import IterableDataset
 
 from hmradapter.engine.resumable_data import ResumableInfiniteSampler, SeededDataset, mixed_seed
 from hmradapter.registry import LOOPS
@@ -22,7 +23,11 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     def __init__(self, runner, dataloader: dict, max_iters: int, val_begin: int = 1, val_interval: int = 1000):
         # Not IterBasedTrainLoop's own: it starts the data workers at draw 0, before a resumed iteration is known.
-        BaseLoop.__init__(self, runner, dict(dataloader, dataset=SeededDataset(DATASETS.build(dataloader['dataset']))))
+        dataset = DATASETS.build(dataloader['dataset'])
+        if isinstance(dataset, IterableDataset):
+            raise ValueError(f'{type(dataset).__name__} is a stream, whose samples have no numbers to resume at: train it with '
+                             "train_cfg=dict(type='IterBasedTrainLoop', ...).")
+        BaseLoop.__init__(self, runner, dict(dataloader, dataset=SeededDataset(dataset)))
         if not isinstance(self.dataloader.sampler, ResumableInfiniteSampler):
             raise ValueError(f'train_dataloader.sampler is {type(self.dataloader.sampler).__name__}, but ResumableTrainLoop '
                              "needs dict(type='ResumableInfiniteSampler').")
