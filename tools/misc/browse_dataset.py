@@ -21,6 +21,7 @@ from mmengine.config import DictAction
 from torch import Tensor
 
 from hmradapter.datasets.images import read_image
+from hmradapter.datasets.mixture import MixtureDataset
 from hmradapter.datasets.transforms import HeatmapTargets
 from hmradapter.engine.config import load_config
 from hmradapter.geometry.body_frame import BodyFrame
@@ -61,12 +62,13 @@ def main(argv=None) -> None:
     rows = []
     for index in chosen.tolist():
         np.random.seed(args.seed + index)
-        info = dataset.get_data_info(index)
+        part, at = dataset.locate(index) if isinstance(dataset, MixtureDataset) else (dataset, index)
+        info = part.get_data_info(at)
         if 'hand' in info:
-            rows.append([draw_original(info), draw_input(dataset.pipeline(dict(info)))])
+            rows.append([draw_original(info), draw_input(part.pipeline(dict(info)))])
             print(f'{index:8d}  {info["key"]}  guidance {int(info["has_body_pose"])}')
         else:
-            rows.append([draw_person(info), draw_person_input(dataset.pipeline(dict(info)), frame_of(dataset))])
+            rows.append([draw_person(info), draw_person_input(part.pipeline(dict(info)), frame_of(part))])
             print(f'{index:8d}  {info["key"]}  joints {int((info["keypoints_2d"][:, 2] > 0).sum())}')
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(args.out, contact_sheet(rows, CELL, ('on disk', 'to the network'))):
