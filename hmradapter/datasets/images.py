@@ -6,7 +6,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import simplejpeg
 
+JPEG_HEAD = b'\xff\xd8'
 JPEG_END = b'\xff\xd9'
 PNG_HEAD = b'\x89PNG\r\n\x1a\n'
 THREADS = 8                                # that wait for a disk
@@ -32,10 +34,21 @@ def read_image(path, exif: bool = False) -> np.ndarray:
     encoded = np.fromfile(path, dtype=np.uint8)
     if encoded.size == 0:
         raise ImageFileError(path, 'it is empty')
+    if not exif and encoded[:2].tobytes() == JPEG_HEAD:
+        return _read_jpeg(path, encoded)
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR if exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ImageFileError(path, 'OpenCV cannot decode it')
     return image
+
+
+def _read_jpeg(path, encoded: np.ndarray) -> np.ndarray:
+    """The pixels that OpenCV gives, of every kind of JPEG, in little more than half its time (docs/datasets.md), and an error
+    where it fills a damaged rest with grey."""
+    try:
+        return simplejpeg.decode_jpeg(encoded, colorspace='BGR')
+    except ValueError as error:
+        raise ImageFileError(path, f'libjpeg-turbo says: {error}') from error
 
 
 def probe_image(path) -> tuple[int, int]:
@@ -46,7 +59,7 @@ def probe_image(path) -> tuple[int, int]:
         size = file.seek(0, 2)
         file.seek(max(0, size - TAIL_BYTES))
         tail = file.read()
-    if head[:2] == b'\xff\xd8':
+    if head[:2] == JPEG_HEAD:
         if JPEG_END not in tail:
             raise ImageFileError(path, f'a JPEG of {size} bytes without its end marker, so it was cut')
         return _jpeg_size(path, head)

@@ -1,4 +1,5 @@
 """The last step: from the transforms' dict to what the model takes."""
+import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -71,8 +72,8 @@ class PackPersonInputs(BaseTransform):
 
 
 def _packed(results: dict, meta_keys: tuple[str, ...], groups: dict[str, BaseDataElement]) -> dict:
-    inputs = torch.from_numpy(np.ascontiguousarray(results['img'][:, :, ::-1].transpose(2, 0, 1)))
-    return dict(inputs=inputs, data_samples=HMRDataSample(metainfo={key: results.get(key) for key in meta_keys}, **groups))
+    inputs = np.stack(cv2.split(results['img'])[::-1])  # several times faster than a transposed copy
+    return dict(inputs=torch.from_numpy(inputs), data_samples=HMRDataSample(metainfo={key: results.get(key) for key in meta_keys}, **groups))
 
 
 def _group(results: dict, names: tuple[str, ...], maker: str) -> BaseDataElement:
