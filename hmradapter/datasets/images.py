@@ -1,4 +1,5 @@
 """Reading encoded images, and telling a damaged file from a good one without decoding it."""
+import os
 import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,8 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from hmradapter.fileio.errors import FileError
+
 JPEG_HEAD = b'\xff\xd8'
 JPEG_END = b'\xff\xd9'
 PNG_HEAD = b'\x89PNG\r\n\x1a\n'
@@ -15,7 +18,7 @@ THREADS = 8                                # that wait for a disk
 HEAD_BYTES, TAIL_BYTES = 1 << 16, 1 << 12  # what `probe_image` reads; a camera's JPEG header is a few hundred bytes
 
 
-class ImageFileError(ValueError):
+class ImageFileError(FileError):
     """The file is no image that can be read whole; the message names it and says what is wrong."""
 
     def __init__(self, path, reason: str):
@@ -24,58 +27,88 @@ class ImageFileError(ValueError):
                          'so that it is left out.')
 
 
-def read_image(path, exif: bool = False) -> np.ndarray:
+def read_encoded(path, span: tuple[int, int] | None = None) -> np.ndarray:
+    """(n,) uint8: a file as it is on disk, or the bytes `span` (offset, length) of it, as of an image in a tar.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ImageFileError: when there is nothing, or less than `span` says.
+    """
+    if span is None:
+        encoded = np.fromfile(path, dtype=np.uint8)
+    else:
+        with open(path, 'rb') as file:
+            length = max(0, min(span[1], os.fstat(file.fileno()).st_size - span[0]))  # what a wrong span asks for may not fit
+            encoded = np.fromfile(file, dtype=np.uint8, count=length, offset=span[0])
+        if length < span[1]:
+            raise ImageFileError(named(path, span), 'the file ends before it')
+    if encoded.size == 0:
+        raise ImageFileError(named(path, span), 'it is empty')
+    return encoded
+
+
+def named(path, span: tuple[int, int] | None = None) -> str:
+    """How messages call an image: by its file, and by the bytes where it shares one."""
+    return str(path) if span is None else f'{path} (bytes {span[0]} to {span[0] + span[1]})'
+
+
+def read_image(path, exif: bool = False, span: tuple[int, int] | None = None) -> np.ndarray:
     """(H, W, 3) uint8 BGR. Orientation metadata is ignored, as in HaMeR's training, unless `exif`.
+
+    Args:
+        path: the image's own file, or with `span` (offset, length) one that has it at these bytes.
 
     Raises:
         FileNotFoundError: when there is no such file.
         ImageFileError: when it does not decode.
     """
-    encoded = np.fromfile(path, dtype=np.uint8)
-    if encoded.size == 0:
-        raise ImageFileError(path, 'it is empty')
+    encoded = read_encoded(path, span)
     if not exif and encoded[:2].tobytes() == JPEG_HEAD:
-        return _read_jpeg(path, encoded)
+        return _read_jpeg(named(path, span), encoded)
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR if exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        raise ImageFileError(path, 'OpenCV cannot decode it')
+        raise ImageFileError(named(path, span), 'OpenCV cannot decode it')
     return image
 
 
-def _read_jpeg(path, encoded: np.ndarray) -> np.ndarray:
-    """The pixels that OpenCV gives, of every kind of JPEG, in little more than half its time (docs/datasets.md), and an error
-    where it fills a damaged rest with grey."""
+def _read_jpeg(name: str, encoded: np.ndarray) -> np.ndarray:
+    """The pixels that OpenCV gives, of every kind of JPEG, in little more than half its time, and an error where it fills a
+    damaged rest with grey."""
     try:
         return simplejpeg.decode_jpeg(encoded, colorspace='BGR')
     except ValueError as error:
-        raise ImageFileError(path, f'libjpeg-turbo says: {error}') from error
+        raise ImageFileError(name, f'libjpeg-turbo says: {error}') from error
 
 
-def probe_image(path) -> tuple[int, int]:
-    """(width, height) from the header of a JPEG or PNG, after checking that the file also ends as it should.
+def probe_image(path, span: tuple[int, int] | None = None) -> tuple[int, int]:
+    """(width, height) from the header of a JPEG or PNG, after checking that the image also ends as it should.
     A cut file decodes to a picture with a grey rest, without an error, hence the look at its end."""
+    start, size = span or (0, -1)
     with open(path, 'rb') as file:
-        head = file.read(HEAD_BYTES)
-        size = file.seek(0, 2)
-        file.seek(max(0, size - TAIL_BYTES))
-        tail = file.read()
+        end = file.seek(0, 2)
+        size = end if span is None else min(size, max(0, end - start))
+        file.seek(start)
+        head = file.read(min(HEAD_BYTES, size))
+        file.seek(start + max(0, size - TAIL_BYTES))
+        tail = file.read(min(TAIL_BYTES, size))
+    name = named(path, span)
     if head[:2] == JPEG_HEAD:
         if JPEG_END not in tail:
-            raise ImageFileError(path, f'a JPEG of {size} bytes without its end marker, so it was cut')
-        return _jpeg_size(path, head)
+            raise ImageFileError(name, f'a JPEG of {size} bytes without its end marker, so it was cut')
+        return _jpeg_size(name, head)
     if head[:8] == PNG_HEAD:
         if b'IEND' not in tail or len(head) < 24:
-            raise ImageFileError(path, f'a PNG of {size} bytes without its end chunk, so it was cut')
+            raise ImageFileError(name, f'a PNG of {size} bytes without its end chunk, so it was cut')
         return struct.unpack('>II', head[16:24])
-    raise ImageFileError(path, f'{size} bytes that start with {head[:4]!r}, neither JPEG nor PNG')
+    raise ImageFileError(name, f'{size} bytes that start with {head[:4]!r}, neither JPEG nor PNG')
 
 
-def verify_image(path) -> tuple[int, int]:
+def verify_image(path, span: tuple[int, int] | None = None) -> tuple[int, int]:
     """`probe_image` and a full decode, (width, height)."""
-    width, height = probe_image(path)
-    decoded = read_image(path).shape[1::-1]
+    width, height = probe_image(path, span)
+    decoded = read_image(path, span=span).shape[1::-1]
     if tuple(decoded) != (width, height):
-        raise ImageFileError(path, f'its header says {width}x{height}, it decodes to {decoded[0]}x{decoded[1]}')
+        raise ImageFileError(named(path, span), f'its header says {width}x{height}, it decodes to {decoded[0]}x{decoded[1]}')
     return width, height
 
 
@@ -93,7 +126,7 @@ def image_sizes(paths: Sequence[Path], verify: bool = False) -> list[tuple[int, 
         return list(pool.map(look, paths))
 
 
-def _jpeg_size(path: Path, head: bytes) -> tuple[int, int]:
+def _jpeg_size(path: str, head: bytes) -> tuple[int, int]:
     """Walk the segments to the frame header (SOF0-15 without DHT, JPG, DAC)."""
     at = 2
     while at + 9 <= len(head) and head[at] == 0xFF:

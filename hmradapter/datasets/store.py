@@ -3,7 +3,9 @@
     manifest.json        schema, dtype, flags, protocol, counts of kept and dropped, hashes; written last, so it vouches for all
     records-00000.npy    rows of `record.RECORD`, at most `shard_rows` a file; keys-00000.npy their names
     index.npy            flags, sequence, view, frame of every row, for filters
-    paths.npy            images that are files of their own, relative to the data set's root
+    paths.npy            images that are files of their own, relative to the image root
+    tars.npy             tars that have images, relative to the image root
+    images-00000.tar     images that were copied: then the store is the image root itself
     templates.npy        rest shapes (T, V, 3) metres of persons that have their own; only where there are any
     verts.npy            true meshes (M, V, 3) metres, camera frame, by `verts_row`; only where they were kept
 
@@ -70,6 +72,26 @@ class PreparedStore:
     def path(self, row: int) -> str:
         """A row of the path table: what `offset` of a record with length -1 says."""
         return bytes(self._map('paths.npy')[row]).decode()
+
+    def tar(self, row: int) -> str:
+        """A row of the table of tars: what `shard` of a record with another length says."""
+        return bytes(self._map('tars.npy')[row]).decode()
+
+    def image(self, record: np.void) -> tuple[str, tuple[int, int] | None]:
+        """A record's image: its file, relative to the image root, and its bytes (offset, length) there, None for all."""
+        offset, length = int(record['offset']), int(record['length'])
+        return (self.path(offset), None) if length == -1 else (self.tar(int(record['shard'])), (offset, length))
+
+    @property
+    def image_root(self) -> Path:
+        """Folder that the images' places start from, as it was when they were prepared."""
+        root = self.manifest['image_root']
+        return self.folder if root is None else Path(root)
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the images are in the store itself, so that it needs no other folder."""
+        return self.manifest['image_root'] is None
 
     @cached_property
     def index(self) -> np.ndarray:

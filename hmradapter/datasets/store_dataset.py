@@ -56,7 +56,10 @@ class StoreDataset(BaseDataset, ABC):
         if self._fully_initialized:
             return
         self.store = self.source.prepare() if isinstance(self.source, Source) else PreparedStore(self.source)
-        self.image_root = self.image_root or Path(self.store.manifest['image_root'])
+        if self.image_root is not None and self.store.holds_images:
+            raise ValueError(f'image_root is {str(self.image_root)!r}, but {self.store.folder} holds its images itself: '
+                             'leave it out.')
+        self.image_root = self.image_root or self.store.image_root
         items = self.list_items(self.store.index['flags'])
         if self._indices is not None:
             items = items[:self._indices] if isinstance(self._indices, int) else items[np.asarray(self._indices)]
@@ -79,11 +82,12 @@ class StoreDataset(BaseDataset, ABC):
         return int(self._items[idx])
 
     def about(self, idx: int, record: np.void) -> dict:
-        """What every sample says of its image: where it is, how it is turned, its size (W, H) and camera, pixels; a focal
-        length of 0 is not known."""
-        path = self.image_root / self.store.path(int(record['offset']))
-        return dict(sample_idx=int(idx) % len(self._items), img_path=str(path), rot90=int(record['rot90']),
-                    img_size=np.float32(record['hw'][::-1]), focal=record['focal'], princpt=record['princpt'])
+        """What every sample says of its image: its file, its bytes (offset, length) there (None: all), how it is turned, its
+        size (W, H) and camera, pixels; a focal length of 0 is not known."""
+        path, span = self.store.image(record)
+        return dict(sample_idx=int(idx) % len(self._items), img_path=str(self.image_root / path), img_span=span,
+                    rot90=int(record['rot90']), img_size=np.float32(record['hw'][::-1]), focal=record['focal'],
+                    princpt=record['princpt'])
 
     def _source_metainfo(self) -> dict:
         if isinstance(self.source, Source):

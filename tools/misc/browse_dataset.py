@@ -20,9 +20,8 @@ import torch
 from mmengine.config import DictAction
 from torch import Tensor
 
-from hmradapter.datasets.images import read_image
 from hmradapter.datasets.mixture import MixtureDataset
-from hmradapter.datasets.transforms import HeatmapTargets
+from hmradapter.datasets.transforms import HeatmapTargets, LoadImage
 from hmradapter.engine.config import load_config
 from hmradapter.geometry.body_frame import BodyFrame
 from hmradapter.geometry.cameras import crop_units_to_pixels, project
@@ -76,10 +75,15 @@ def main(argv=None) -> None:
     print(f'{len(rows)} of {len(dataset)} samples: {args.out}')
 
 
+def stored_image(info: dict) -> np.ndarray:
+    """The image upright, (H, W, 3) BGR, its own memory."""
+    return LoadImage()(dict(img_path=info['img_path'], img_span=info['img_span'], rot90=info['rot90']))['img'].copy()
+
+
 def draw_original(info: dict) -> np.ndarray:
     """The stored image with the hand on its true side, (H, W, 3) BGR."""
     hand, center, half = info['hand'], np.asarray(info['box_center']), np.asarray(info['box_wh']) / 2
-    image = draw_box(read_image(info['img_path']), np.concatenate((center - half, center + half)), SIDE_COLORS[hand], hand)
+    image = draw_box(stored_image(info), np.concatenate((center - half, center + half)), SIDE_COLORS[hand], hand)
     guide = chain_product(info['body_pose'], ARM_CHAIN[hand]) if info['has_body_pose'] else None
     return _with_hand(image, info['keypoints_2d'], info['keypoints_3d'], info['global_orient'][0], guide)
 
@@ -97,7 +101,7 @@ def draw_input(packed: dict) -> np.ndarray:
 
 def draw_person(info: dict) -> np.ndarray:
     """The stored image with what is known of the person, (H, W, 3) BGR."""
-    image = read_image(info['img_path'])
+    image = stored_image(info)
     if info.get('has_vertices'):
         pixels = project(info['vertices'], torch.from_numpy(info['focal']), torch.from_numpy(info['princpt'])).round().int()
         x, y = pixels[((pixels >= 0) & (pixels < torch.tensor(image.shape[1::-1]))).all(1)].T.numpy()

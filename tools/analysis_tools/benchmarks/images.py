@@ -27,7 +27,7 @@ TRAINING = [dict(type='LoadImage'), dict(type='RandomHandAugmentation'), dict(ty
 
 
 class PlainOpenCV(Dataset):
-    """What a hand costs at least with OpenCV alone: imread, one warpAffine of twice its box to the same size, channels first."""
+    """What a hand costs at least with OpenCV alone: imread, one warpAffine of twice its box to the same size, RGB planes."""
 
     def __init__(self, hands: HandDataset):
         infos = [hands.get_data_info(i) for i in range(len(hands))]
