@@ -127,12 +127,18 @@ class SMPLXLayer(SkinnedModel):
 
 def _directions(path: Path, shapedirs: np.ndarray, num_betas: int, num_expression: int) -> np.ndarray:
     """Shape directions, then expression directions (V, 3, K), cut from either layout."""
-    start = _EXPRESSIONS_FROM if shapedirs.shape[-1] > _EXPRESSIONS_FROM else _FEW_SHAPES
-    has = (min(start, shapedirs.shape[-1]), max(shapedirs.shape[-1] - start, 0))
+    has = count_directions(shapedirs)
+    start = max(has[0], _FEW_SHAPES)
     if num_betas > has[0] or num_expression > has[1]:
         raise BodyModelFileError(path, 'SMPL-X', f'it has {has[0]} shape and {has[1]} expression directions, but '
                                  f'num_betas={num_betas} and num_expression={num_expression} were asked for')
     return np.concatenate([shapedirs[..., :num_betas], shapedirs[..., start:start + num_expression]], axis=-1)
+
+
+def count_directions(shapedirs: np.ndarray) -> tuple[int, int]:
+    """How many shape and expression directions a file's shapedirs (V, 3, K) have."""
+    start = _EXPRESSIONS_FROM if shapedirs.shape[-1] > _EXPRESSIONS_FROM else _FEW_SHAPES
+    return min(start, shapedirs.shape[-1]), max(shapedirs.shape[-1] - start, 0)
 
 
 def extra_joint_ids(path: Path, arrays: dict) -> list[int]:

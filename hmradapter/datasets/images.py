@@ -14,6 +14,7 @@ from hmradapter.fileio.errors import FileError
 JPEG_HEAD = b'\xff\xd8'
 JPEG_END = b'\xff\xd9'
 PNG_HEAD = b'\x89PNG\r\n\x1a\n'
+BMP_HEAD_BYTES = 34                        # of the file's and the picture's header (BITMAPINFOHEADER and later)
 THREADS = 8                                # that wait for a disk
 HEAD_BYTES, TAIL_BYTES = 1 << 16, 1 << 12  # what `probe_image` reads; a camera's JPEG header is a few hundred bytes
 
@@ -81,7 +82,7 @@ def _read_jpeg(name: str, encoded: np.ndarray) -> np.ndarray:
 
 
 def probe_image(path, span: tuple[int, int] | None = None) -> tuple[int, int]:
-    """(width, height) from the header of a JPEG or PNG, after checking that the image also ends as it should.
+    """(width, height) from the header of a JPEG, PNG or BMP, after checking that the image also ends as it should.
     A cut file decodes to a picture with a grey rest, without an error, hence the look at its end."""
     start, size = span or (0, -1)
     with open(path, 'rb') as file:
@@ -100,7 +101,9 @@ def probe_image(path, span: tuple[int, int] | None = None) -> tuple[int, int]:
         if b'IEND' not in tail or len(head) < 24:
             raise ImageFileError(name, f'a PNG of {size} bytes without its end chunk, so it was cut')
         return struct.unpack('>II', head[16:24])
-    raise ImageFileError(name, f'{size} bytes that start with {head[:4]!r}, neither JPEG nor PNG')
+    if head[:2] == b'BM' and len(head) >= BMP_HEAD_BYTES:
+        return _bmp_size(name, head, size)
+    raise ImageFileError(name, f'{size} bytes that start with {head[:4]!r}, neither JPEG, PNG nor BMP')
 
 
 def verify_image(path, span: tuple[int, int] | None = None) -> tuple[int, int]:
@@ -141,3 +144,14 @@ def _jpeg_size(path: str, head: bytes) -> tuple[int, int]:
         else:
             at += 2 + struct.unpack('>H', head[at + 2:at + 4])[0]
     raise ImageFileError(path, 'a JPEG without a frame header in its first bytes')
+
+
+def _bmp_size(path: Path, head: bytes, size: int) -> tuple[int, int]:
+    """A BMP has no end marker, but its header says how many bytes the rows take. A negative height: rows run downwards."""
+    start, header, width, height, _, bits, compression = struct.unpack('<IIiiHHI', head[10:BMP_HEAD_BYTES])
+    if header < 40 or width <= 0 or height == 0:
+        raise ImageFileError(path, f'a BMP whose header of {header} bytes says {width}x{height}')
+    rows = (width * bits + 31) // 32 * 4 * abs(height) if compression == 0 else 0  # each starts at a multiple of 4 bytes
+    if size < start + rows:
+        raise ImageFileError(path, f'a BMP of {size} bytes that should have {start + rows}, so it was cut')
+    return width, abs(height)

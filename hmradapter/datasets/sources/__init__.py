@@ -1,7 +1,10 @@
 """One file per data set: where its files lie, what they mean, what is left out and why."""
 from .arctic import ArcticSource
+from .bedlam import BEDLAMSource
 from .ehf import EHFSource
+from .h36m import H36MSource
 from .pw3d import PW3DSource
+from .rich import RICHSource
 from .source import Expected, Source
 
-__all__ = ['ArcticSource', 'EHFSource', 'Expected', 'PW3DSource', 'Source']
+__all__ = ['ArcticSource', 'BEDLAMSource', 'EHFSource', 'Expected', 'H36MSource', 'PW3DSource', 'RICHSource', 'Source']
