@@ -146,7 +146,7 @@ def _jpeg_size(path: str, head: bytes) -> tuple[int, int]:
     raise ImageFileError(path, 'a JPEG without a frame header in its first bytes')
 
 
-def _bmp_size(path: Path, head: bytes, size: int) -> tuple[int, int]:
+def _bmp_size(path: str, head: bytes, size: int) -> tuple[int, int]:
     """A BMP has no end marker, but its header says how many bytes the rows take. A negative height: rows run downwards."""
     start, header, width, height, _, bits, compression = struct.unpack('<IIiiHHI', head[10:BMP_HEAD_BYTES])
     if header < 40 or width <= 0 or height == 0:

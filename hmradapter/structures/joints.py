@@ -22,7 +22,10 @@ HAND21_FROM_MANO = (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19,
 HAND21_FROM_SMPLX144 = {
     'left': (20, 37, 38, 39, 66, 25, 26, 27, 67, 28, 29, 30, 68, 34, 35, 36, 69, 31, 32, 33, 70),
     'right': (21, 52, 53, 54, 71, 40, 41, 42, 72, 43, 44, 45, 73, 49, 50, 51, 74, 46, 47, 48, 75)}
+# From InterHand2.6M's joints of one hand: tips first, wrist last.
+HAND21_FROM_INTERHAND = (20, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 19, 18, 17, 16)
 HAND21_MCP = (5, 9, 13, 17)
+HAND21_TIPS = (4, 8, 12, 16, 20)
 
 # Fingertip vertices of the licensed 778-vertex MANO mesh (thumb, index, middle, ring, pinky), as in the `smplx` package.
 MANO_TIP_VERTICES = (744, 320, 443, 554, 671)

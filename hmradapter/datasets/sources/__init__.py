@@ -2,9 +2,12 @@
 from .arctic import ArcticSource
 from .bedlam import BEDLAMSource
 from .ehf import EHFSource
+from .freihand import FreiHANDSource
 from .h36m import H36MSource
+from .interhand import InterHandSource
 from .pw3d import PW3DSource
 from .rich import RICHSource
 from .source import Expected, Source
 
-__all__ = ['ArcticSource', 'BEDLAMSource', 'EHFSource', 'Expected', 'H36MSource', 'PW3DSource', 'RICHSource', 'Source']
+__all__ = ['ArcticSource', 'BEDLAMSource', 'EHFSource', 'Expected', 'FreiHANDSource', 'H36MSource', 'InterHandSource',
+           'PW3DSource', 'RICHSource', 'Source']
