@@ -38,8 +38,8 @@ def test_the_dual_path_is_timed_by_stage(tmp_path, open_body_models):
 
 
 def test_images_are_read_beside_a_plain_loop():
-    done = subprocess.run([sys.executable, str(TOOL), 'images', '--batch-size', '2', '--repeats', '1', '--hands', '4',
-                           '--pictures', '2', '--workers', '1', '--picture-size', '200'], capture_output=True, text=True, cwd=TOOL.parents[2])
+    few = ['--batch-size', '2', '--repeats', '1', '--hands', '4', '--pictures', '2', '--workers', '1', '--picture-size', '200']
+    done = subprocess.run([sys.executable, str(TOOL), 'images', *few], capture_output=True, text=True, cwd=TOOL.parents[2])
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith('images ')]
     assert [row[-1] for row in rows][0] == '1.000' and len(rows) == 3
