@@ -12,6 +12,7 @@
 No pickle anywhere. Maps are opened on first use in each process and never travel to workers.
 """
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from .record import FLAGS, INDEX, RECORD, SCHEMA, SIDES
 
 MANIFEST = 'manifest.json'
 VERTICES = 'verts.npy'
+SHOWN = 12  # entries of a list that a message shows
 
 
 class StoreError(ValueError):
@@ -103,6 +105,14 @@ class PreparedStore:
         count = self.manifest['shards']
         return np.concatenate([self._map(f'keys-{shard:05d}.npy') for shard in range(count)]) if count else np.zeros(0, 'S1')
 
+    def table_sizes(self) -> tuple[int, int]:
+        """How many paths and how many tars there are."""
+        return len(self._map('paths.npy')), len(self._map('tars.npy'))
+
+    def templates(self) -> np.ndarray:
+        """All rest shapes (T, V, 3), metres; T is 0 where persons have none of their own."""
+        return self._map('templates.npy') if 'templates.npy' in self.manifest['files'] else np.zeros((0, 0, 3), np.float32)
+
     def template(self, row: int) -> np.ndarray:
         """Rest shape (V, 3), metres."""
         return np.array(self._map('templates.npy')[row])
@@ -156,6 +166,26 @@ def read_manifest(folder) -> dict:
             raise StoreError(f'{path} was written with another {name} than this version has ({manifest.get("schema")!r}, now '
                              f'{SCHEMA!r}): delete {folder} and prepare again.')
     return manifest
+
+
+def check_same(manifest: dict, wanted: dict, folder) -> None:
+    """StoreError unless the store at `folder` was made with what is wanted; it says entry by entry what differs."""
+    wanted = json.loads(json.dumps(wanted))
+    differing = list(_differences('', {name: manifest.get(name) for name in wanted}, wanted))
+    if differing:
+        raise StoreError(f'{folder} was prepared otherwise: {"; ".join(differing)}. Give another folder, or delete this one.')
+
+
+def _differences(name: str, there: object, wanted: object) -> Iterator[str]:
+    if isinstance(there, dict) and isinstance(wanted, dict):
+        for key in sorted(there.keys() | wanted.keys()):
+            yield from _differences(f'{name}.{key}' if name else key, there.get(key), wanted.get(key))
+    elif there != wanted:
+        yield f'{name} is {_brief(there)} there, {_brief(wanted)} is asked for'
+
+
+def _brief(value: object) -> str:
+    return f'a list of {len(value)}' if isinstance(value, list) and len(value) > SHOWN else json.dumps(value)
 
 
 def layout() -> dict:
