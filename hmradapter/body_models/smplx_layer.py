@@ -47,6 +47,8 @@ class SMPLXLayer(SkinnedModel):
             self._keep(name, torch.from_numpy(arrays[name].astype(np.float32)))
         for side in ('left', 'right'):
             self._keep(f'{side}_hand_mean', torch.from_numpy(arrays[f'hands_mean{side[0]}'].astype(np.float32)))
+            components = arrays.get(f'hands_components{side[0]}', np.zeros((0, 45)))
+            self._keep(f'{side}_hand_components', torch.from_numpy(components.astype(np.float32)))
         hand_map = arrays.get('mano_betas_from_betas')
         self._keep('hand_betas_map', torch.from_numpy(np.zeros((0, 0)) if hand_map is None else hand_map).float())
 
@@ -68,6 +70,14 @@ class SMPLXLayer(SkinnedModel):
     def root_joint(self, betas: Tensor | None = None) -> Tensor:
         """Pelvis (B, 3) of the rest pose: what the body turns about."""
         return self.rest_joints(self._coefficients(betas, None, 1 if betas is None else len(betas)))[:, 0]
+
+    def hand_pose(self, side: str, coefficients: Tensor) -> Tensor:
+        """Axis-angle of the fingers (B, 45), absolute, of coefficients (B, n) of the file's first n principal components, in
+        the coefficients' precision: what `smplx` makes of them with use_pca=True and flat_hand_mean=False."""
+        components, count = getattr(self, f'{side}_hand_components'), coefficients.shape[1]
+        if len(components) < count:
+            raise BodyModelFileError(self.path, 'SMPL-X', f'its {side} hand has {len(components)} components, not {count}')
+        return coefficients @ components[:count].to(coefficients) + getattr(self, f'{side}_hand_mean').to(coefficients)
 
     def landmarks_only(self) -> 'SMPLXLayer':
         """A twin that skins no more vertices than its joints are made of: the same joints, `vertices` (B, v, 3) of no further

@@ -33,7 +33,7 @@ SUBJECTS = dict(train=(1, 5, 6, 7, 8), test=(9, 11))
 STRIDES = dict(train=5, test=64)          # SMPLer-X's
 VIEWS = dict(train=CAMERAS, test=(4,))    # of 'test' the frontal camera only, as in SPIN, HMR and SMPLer-X
 SIZE_SLACK = 2          # pixels between the announced and the true size: images are 1000 or 1002 high, not always as announced
-MAX_MOCAP_GAP = 0.15    # metres, mean over joints, between fit and mocap, whose joints lie centimetres apart
+MAX_MOCAP_GAP = (0.15, 0.25)  # metres, mean and largest, between fit and mocap, whose joints lie centimetres apart
 MIN_IN_BOX = 0.5        # of the body's joints must lie in the given box
 # The limbs of the 17 mocap joints: right hip, knee, ankle, left ones, left shoulder, elbow, wrist, right ones.
 MOCAP = dict(zip((2, 5, 8, 1, 4, 7, 16, 18, 20, 17, 19, 21), (1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16), strict=True))
@@ -167,8 +167,8 @@ class H36MConverter:
         away = np.zeros(len(outside), bool)
         if frames.joints is not None:
             mocap = np.einsum('nij,nkj->nki', frames.rotation, frames.joints[:, list(MOCAP.values())])
-            gaps = np.linalg.norm(mocap + frames.translation[:, None] - joints, axis=-1).mean(1)
-            away = (gaps > MAX_MOCAP_GAP) & ~outside  # false for NaN: nothing to compare with
+            gaps = np.linalg.norm(mocap + frames.translation[:, None] - joints, axis=-1)  # NaN: nothing to compare with
+            away = ((gaps.mean(1) > MAX_MOCAP_GAP[0]) | (gaps.max(1) > MAX_MOCAP_GAP[1])) & ~outside
         drop_rows(part, 'joints_outside_box', outside, part.keys)
         drop_rows(part, 'joints_away_from_mocap', away, part.keys)
         keep_records(part, np.flatnonzero(~(outside | away)))

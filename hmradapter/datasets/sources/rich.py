@@ -14,7 +14,7 @@ import torch
 from mmengine.logging import print_log
 
 from hmradapter.body_models import SMPLXLayer
-from hmradapter.body_models.model_files import find_model_file, read_model_file
+from hmradapter.body_models.model_files import find_model_file
 from hmradapter.fileio import DamagedFileError
 from hmradapter.registry import SOURCES
 
@@ -28,7 +28,6 @@ from .source import Expected, Source, checked_stride
 FULL_SIZE = (4112, 3008)
 OFF_CENTRE = 0.1       # of an image, how far its principal point may lie from the middle
 SAME_SCALE = 0.01      # how far the scales of width and height may differ
-COMPONENTS = 12
 
 
 @SOURCES.register_module()
@@ -89,7 +88,6 @@ class RICHConverter:
     def __init__(self, files: RichFiles, split: str, models: Path, stride: int, verify_images: bool):
         self.files, self.split, self.stride, self.verify_images = files, split, stride, verify_images
         self.layer = cache(lambda gender: SMPLXLayer(str(models), gender, face_contour=False).landmarks_only())
-        self.hands = cache(lambda gender: _hand_space(self.layer(gender)))
 
     def __call__(self, sequence: str) -> Part:
         part = Part(empty_records(0, 'rich'), [], [])
@@ -177,8 +175,7 @@ class RICHConverter:
             chosen = np.flatnonzero(genders == gender)
             params = {name: torch.from_numpy(np.stack([bodies[rows[i][0]][1][name] for i in chosen])) for name in BODY}
             for side in SIDES:  # coefficients relative to the mean on disk, absolute angles from here on
-                mean, components = self.hands(gender)[side]
-                params[f'{side}_hand_pose'] = params[f'{side}_hand_pose'] @ components + mean
+                params[f'{side}_hand_pose'] = self.layer(gender).hand_pose(side, params[f'{side}_hand_pose'])
             labelled = records[chosen]
             set_smplx_persons(labelled, self.layer(gender), params, type(view)(*(field[chosen] for field in view)))
             records[chosen] = labelled
@@ -201,9 +198,3 @@ def scaled_intrinsics(intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarr
             return scaled
     return None
 
-
-def _hand_space(layer: SMPLXLayer) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Mean (45,) and components (12, 45) of each side, float64, of the layer's own file."""
-    arrays = read_model_file(layer.path, 'SMPL-X')
-    return {side: (torch.from_numpy(arrays[f'hands_mean{side[0]}']).double(),
-                   torch.from_numpy(arrays[f'hands_components{side[0]}'][:COMPONENTS]).double()) for side in SIDES}

@@ -82,7 +82,8 @@ def is_rotation(matrix: np.ndarray) -> bool:
 def finite_rows(*fields: np.ndarray) -> np.ndarray:
     """Which rows (N,) of fields (N, ...) are finite as float32, which records hold."""
     with np.errstate(over='ignore'):
-        return np.stack([np.isfinite(field.astype(np.float32)).reshape(len(field), -1).all(1) for field in fields]).all(0)
+        finite = [np.isfinite(field.astype(np.float32)).all(axis=tuple(range(1, field.ndim))) for field in fields]
+    return np.stack(finite).all(0)
 
 
 def _numbered(paths: Sequence[str]) -> tuple[list[str], np.ndarray]:

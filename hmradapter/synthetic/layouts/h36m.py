@@ -31,7 +31,7 @@ def write_h36m(root: Path, body_model_root: Path, seed: int = 0) -> dict[str, di
                             subjects=4))
     truth = {}
     for subject, frames in FRAMES.items():
-        near, far = Rotation.random(random_state=seed + subject).as_matrix(), rng.normal(0, 1, 3)  # world to camera 1
+        near, far = Rotation.random(random_state=seed + subject).as_matrix(), rng.normal((3, -2, 4), 1)  # world to camera 1
         files = dict(data=dict(images=[], annotations=[]), camera={}, joint_3d={}, SMPLX_NeuralAnnot={})
         for frame in frames:
             shot = next(shots)
