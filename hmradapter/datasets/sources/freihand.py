@@ -33,7 +33,8 @@ SIZE = (224, 224)
 ROOT = 9                # HAND21's middle knuckle, which the MANO vector places
 UNIT = 2048             # base hands converted at once
 MAX_GAP = 0.005         # metres between a point of the files and that of the posed model, which are one to the file's digits
-MODEL_JOINTS = [joint for joint in range(21) if joint not in HAND21_TIPS]
+MAX_TIP_GAP = 0.015     # and for tips, of which those of ring and little finger are neighbouring vertices
+GAPS = np.array([MAX_TIP_GAP if joint in HAND21_TIPS else MAX_GAP for joint in range(21)])
 
 
 @SOURCES.register_module()
@@ -133,7 +134,7 @@ class FreiHANDSource(Source):
         """Records of those base hands that can be used, still without images; their meshes if asked for; their numbers."""
         labels = {name: values[base] for name, values in self.files.labels.items()}
         params, root, joints, vertices = self._posed(labels)
-        good = np.linalg.norm(joints - labels['xyz'], axis=-1)[:, MODEL_JOINTS].max(1) < MAX_GAP  # NaN is not
+        good = (np.linalg.norm(joints - labels['xyz'], axis=-1) < GAPS).all(1)  # NaN is not
         self._sorted_out(part, base, good, 'joints_away_from_model')
         meshes = self.meshes[base] if self.keep_vertices else None
         if meshes is not None:

@@ -30,6 +30,7 @@ from .source import Expected, Source, checked_stride
 FIRST = dict(right=0, left=21)  # of a hand's joints
 MAX_MEAN_GAP = 0.02   # metres between joints and the posed model's, which are another regressor's: millimetres apart
 MAX_GAP = 0.05        # and for the joint that is furthest
+HAND_REACH = 0.3      # metres from a hand's middle within which its joints are
 BOX_MARGIN = 0.25     # of the given box's longer side that joints within the image may lie outside of it
 MODEL_JOINTS = [joint for joint in range(21) if joint not in HAND21_TIPS]
 
@@ -99,10 +100,13 @@ class InterHandSource(Source):
         rows = self._with_images(part, self._with_labels(part, unit, self._chosen(unit)))
         if not len(rows):
             return part
-        records, lacking, shown, fitting = self._labelled(unit, rows)
-        for i in np.flatnonzero(~(shown & fitting)):
-            part.drop('joints_outside_box' if shown[i] else 'no_hand_in_image', self._image(rows[i]))
-        kept = np.flatnonzero(shown & fitting)
+        records, lacking, wrong = self._labelled(unit, rows)
+        good = np.ones(len(rows), bool)
+        for reason, which in wrong.items():
+            for i in np.flatnonzero(which & good):
+                part.drop(reason, self._image(rows[i]))
+            good &= ~which
+        kept = np.flatnonzero(good)
         part.records, part.paths = records[kept], [self._image(row) for row in rows[kept]]
         part.keys = [f'interhand/{self.split}/{unit}/cam{images.camera[row]}/{images.frame[row]}' for row in rows[kept]]
         part.records['offset'] = np.arange(len(kept))
@@ -160,9 +164,8 @@ class InterHandSource(Source):
             part.drop(sizes[i] if isinstance(sizes[i], str) else 'image_of_other_size', self._image(rows[i]))
         return rows[good]
 
-    def _labelled(self, unit: str, rows: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray, np.ndarray]:
-        """Records (N,) of the images; which of them (N,) lack something, by reason; who has a hand with a box; whose joints lie
-        where the given box says."""
+    def _labelled(self, unit: str, rows: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Records (N,) of the images; by reason, which of them (N,) lack something, and which cannot be used."""
         images, (numbers, points, known) = self.files.images, self.files.joints
         records, view = empty_records(len(rows), self.name, HAND), self._view(unit, rows)
         records['seq'], records['model'] = self.units.index(unit), MODELS.index('mano')
@@ -170,7 +173,7 @@ class InterHandSource(Source):
         set_flag(records, 'has_image')
         set_cameras(records, view)
         at = np.array([numbers[_capture(unit), frame] for frame in images.frame[rows]])
-        lacking, shown = {}, np.zeros(len(rows), bool)
+        lacking, shown, apart = {}, np.zeros(len(rows), bool), np.zeros(len(rows), bool)
         for side in SIDES:
             order = FIRST[side] + np.array(HAND21_FROM_INTERHAND)
             seen = known[at][:, order] & images.known[rows][:, order]
@@ -181,9 +184,11 @@ class InterHandSource(Source):
             lacking[f'{side}_wrist_not_known'] = there & ~seen[:, 0]
             lacking[f'{side}_hand_outside_image'] = there & ~boxed
             shown |= boxed
+            apart |= there & ~_near_each_other(joints, seen)
             if self.mano:
                 lacking |= self._set_mano(records, side, unit, joints, seen, view)
-        return records, lacking, shown, _in_given_box(records, images.box[rows], view)
+        outside = ~_in_given_box(records, images.box[rows], view)
+        return records, lacking, dict(joints_apart=apart, no_hand_in_image=~shown, joints_outside_box=outside)
 
     @torch.no_grad()
     def _set_mano(self, records: np.ndarray, side: str, unit: str, joints: np.ndarray, seen: np.ndarray,
@@ -192,7 +197,8 @@ class InterHandSource(Source):
         numbers, vectors = self.files.hands[side]
         at = np.array([numbers.get((_capture(unit), frame), -1) for frame in records['frame'].tolist()])
         there, given = seen.any(1), at >= 0
-        vector = np.where(given[:, None], vectors[at] if len(vectors) else 0, 0)
+        vector = np.zeros((len(at), vectors.shape[1]))
+        vector[given] = vectors[at[given]]
         with np.errstate(over='ignore'):  # float32, which records hold
             finite = np.isfinite(vector.astype(np.float32)).all(1)
         _, first, back = np.unique(at, return_index=True, return_inverse=True)  # cameras share frames: pose each once
@@ -200,9 +206,9 @@ class InterHandSource(Source):
         pose = (fingers + self.layers[side].hand_mean).unflatten(1, (15, 3))  # residual on disk, absolute from here on
         turns = axis_angle_to_rotmat(torch.cat((orient[:, None], pose), dim=1)).float()
         posed = self.layers[side](turns[:, :1], turns[:, 1:], betas.float(), transl.float()).keypoints.double().numpy()
-        gaps = np.where(seen, np.linalg.norm(posed[back] - joints, axis=-1), 0)[:, MODEL_JOINTS]
-        count = seen[:, MODEL_JOINTS].sum(1)
-        near = (gaps.max(1) < MAX_GAP) & (gaps.sum(1) < MAX_MEAN_GAP * count)  # false for NaN, and where there is no joint
+        gaps = np.where(seen, np.linalg.norm(posed[back] - joints, axis=-1), 0)
+        inner, count = gaps[:, MODEL_JOINTS].sum(1), seen[:, MODEL_JOINTS].sum(1)
+        near = (gaps.max(1) < MAX_GAP) & (inner < MAX_MEAN_GAP * count)  # false for NaN, and where no joint could tell
         root = self.layers[side].root_joint(betas.float()).double()
         set_mano(records, side, *(values[back] for values in (pose, orient, transl, betas, root)),
                  torch.from_numpy(there & given & finite & near), view)
@@ -218,6 +224,12 @@ class InterHandSource(Source):
 
 def _capture(unit: str) -> int:
     return int(unit.split('/')[0].removeprefix('Capture'))
+
+
+def _near_each_other(joints: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Whether those of the joints (N, 21, 3) that count (N, 21) may be of one hand (N,)."""
+    middle = np.nanmedian(np.where(seen[..., None] | ~seen.any(1)[:, None, None], joints, np.nan), axis=1)
+    return (np.where(seen, np.linalg.norm(joints - middle[:, None], axis=-1), 0) < HAND_REACH).all(1)
 
 
 def _in_given_box(records: np.ndarray, given: np.ndarray, view: View) -> np.ndarray:

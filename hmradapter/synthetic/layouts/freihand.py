@@ -2,7 +2,7 @@
 
 Camera frame, metres. The MANO vector has 15 residual fingers and, for a translation, the middle knuckle by an orthographic
 camera: uv = c + s (x, y), s = f / z with f the mean of both focal lengths. Tips of ring and little finger in xyz are other
-vertices than our layers take (FreiHAND's are 555 and 672, the `smplx` package's 554 and 671). Unlike FreiHAND, pictures are
+vertices than our layers take, their neighbours (FreiHAND: 555, 672, `smplx`: 554, 671). Unlike FreiHAND, pictures are
 rendered, and versions 1 to 3 show the same background in other colours.
 Source: lmb-freiburg/freihand `utils/model.py`, `utils/mano_utils.py`, `utils/fh_utils.py`.
 """
@@ -18,7 +18,7 @@ from hmradapter.synthetic.layouts.shots import Hand, Shot, read_hand_space, take
 VERSIONS = 4
 SIZE = (224, 224)
 _KNUCKLE, _NEXT = 9, 10     # of the middle finger, in HAND21
-_OTHER_TIPS = {3: 16, 4: 20}  # ring and little finger: number of the tip vertex, joint of HAND21
+_OTHER_TIPS = {3: 16, 4: 20}  # ring and little finger: number in tip_vertex_ids, joint of HAND21
 
 
 def write_freihand(root, body_model_root, seed: int = 0, hands: int = 4, evaluation: int = 2) -> dict[str, dict]:
@@ -27,17 +27,18 @@ def write_freihand(root, body_model_root, seed: int = 0, hands: int = 4, evaluat
     root = Path(root)
     shots = take_hand_shots(body_model_root, hands + evaluation, SIZE, seed=seed)
     space = read_hand_space(body_model_root, 'right')
-    tips = read_model_file(find_model_file(str(Path(body_model_root) / 'mano'), 'MANO', 'MANO_RIGHT'), 'MANO')['tip_vertex_ids']
+    tips = _other_tips(body_model_root)
     truth = {}
     for folder, chosen, versions in (('training', shots[:hands], VERSIONS), ('evaluation', shots[hands:], 1)):
         lists = {name: [] for name in ('K', 'mano', 'xyz', 'verts', 'scale')}
         for base, shot in enumerate(chosen):
             hand = shot.figures[0].hands['right']
             joints = hand.keypoints.copy()
-            for finger, joint in _OTHER_TIPS.items():
-                joints[joint] = hand.vertices[tips[finger] + 1]
-            for name, value in dict(K=shot.K, mano=[_vector(hand, joints, shot.K, space)], xyz=joints, verts=hand.vertices.round(6),
-                                    scale=np.linalg.norm(joints[_NEXT] - joints[_KNUCKLE])).items():
+            for joint, vertex in tips.items():
+                joints[joint] = hand.vertices[vertex]
+            entries = dict(K=shot.K, mano=[_vector(hand, joints, shot.K, space)], xyz=joints, verts=hand.vertices.round(6),
+                           scale=np.linalg.norm(joints[_NEXT] - joints[_KNUCKLE]))
+            for name, value in entries.items():
                 lists[name].append(np.asarray(value).tolist())
             for version in range(versions):
                 number = base + version * len(chosen)
@@ -48,6 +49,17 @@ def write_freihand(root, body_model_root, seed: int = 0, hands: int = 4, evaluat
         for name, entries in lists.items():
             (root / f'{folder}_{name}.json').write_text(json.dumps(entries))
     return truth
+
+
+def _other_tips(body_model_root) -> dict[int, int]:
+    """Vertices for the tips of ring and little finger: of those that share a face with the model's the furthest."""
+    arrays = read_model_file(find_model_file(Path(body_model_root) / 'mano', 'MANO', 'MANO_RIGHT'), 'MANO')
+    faces, template, found = arrays['f'], arrays['v_template'], {}
+    for finger, joint in _OTHER_TIPS.items():
+        tip = arrays['tip_vertex_ids'][finger]
+        near = np.unique(faces[(faces == tip).any(axis=1)])
+        found[joint] = near[np.linalg.norm(template[near] - template[tip], axis=1).argmax()]
+    return found
 
 
 def _vector(hand: Hand, joints: np.ndarray, K: np.ndarray, space) -> np.ndarray:

@@ -68,15 +68,15 @@ class _Writer:
         self.data, self.cameras, self.joints, self.mano, self.truth = dict(images=[], annotations=[]), {}, {}, {}, {}
 
     def write(self) -> dict[str, dict]:
-        frames = SPLITS[self.split]
-        for capture in sorted({frame.capture for frame in frames}):
+        for capture in sorted({frame.capture for frame in SPLITS[self.split]}):
+            frames = [frame for frame in SPLITS[self.split] if frame.capture == capture]
             K, rotation, position = self._cameras(capture)
-            for kind, sides in HAND_TYPES.items():
-                chosen = [frame for frame in frames if (frame.capture, frame.hand_type) == (capture, kind)]
-                if chosen:
-                    shots = take_hand_shots(self.models, len(chosen), SIZE, sides, self.seed + capture, K=K)
-                    for frame, shot in zip(chosen, shots, strict=True):
-                        self._add(frame, shot, rotation, position)
+            kinds, shots = [frame.hand_type for frame in frames], {}
+            for kind in set(kinds):
+                taken = take_hand_shots(self.models, kinds.count(kind), SIZE, HAND_TYPES[kind], self.seed + capture, K=K)
+                shots[kind] = iter(taken)
+            for frame in frames:
+                self._add(frame, next(shots[frame.hand_type]), rotation, position)
         folder = self.root / 'annotations' / self.split
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in dict(data=self.data, camera=self.cameras, joint_3d=self.joints,
