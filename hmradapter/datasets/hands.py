@@ -43,10 +43,9 @@ class HandDataset(StoreDataset):
             super().full_init()
             self.guidance.open(self.store)
 
-    def list_items(self, flags: np.ndarray) -> np.ndarray:
-        """Numbers 2 * row + side of the hands to give (N,), both hands of a picture next to each other."""
-        usable = np.stack([((flags & np.uint64(NEEDED[side])) == NEEDED[side]) & (side in self.hands) for side in SIDES], 1)
-        return np.flatnonzero(usable)
+    def usable(self, flags: np.ndarray) -> np.ndarray:
+        """Which hands (R, 2) to give; number 2 * row + side, both hands of a picture next to each other."""
+        return np.stack([((flags & np.uint64(NEEDED[side])) == NEEDED[side]) & (side in self.hands) for side in SIDES], axis=1)
 
     def get_data_info(self, idx: int) -> dict:
         """The hand number `idx` on its true side, as transforms take it: pixels of the image, metres of the camera frame."""

@@ -1,4 +1,4 @@
-"""The prepared store, read: a folder of memory-mapped records that all workers and ranks share through the page cache.
+"""The prepared store, read: a folder of records that all workers and ranks share through the page cache.
 
     manifest.json        schema, dtype, flags, protocol, counts of kept and dropped, hashes; written last, so it vouches for all
     records-00000.npy    rows of `record.RECORD`, at most `shard_rows` a file; keys-00000.npy their names
@@ -9,11 +9,11 @@
     templates.npy        rest shapes (T, V, 3) metres of persons that have their own; only where there are any
     verts.npy            true meshes (M, V, 3) metres, camera frame, by `verts_row`; only where they were kept
 
-No pickle anywhere. Maps are opened on first use in each process and never travel to workers.
+No pickle anywhere. Files are opened on first use in each process and never travel to workers. Rows are read where they lie
+(`npy_rows`), the index in pieces: what a process keeps does not grow with the number of records.
 """
 import json
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,12 @@ from mmengine.logging import print_log
 
 from hmradapter.fileio import sha256_file
 
+from .npy_rows import OpenFiles
 from .record import FLAGS, INDEX, RECORD, SCHEMA, SIDES
 
 MANIFEST = 'manifest.json'
 VERTICES = 'verts.npy'
+INDEX_ROWS = 1 << 16
 SHOWN = 12  # entries of a list that a message shows
 
 
@@ -53,10 +55,7 @@ class PreparedStore:
                 raise StoreError(f'{path} has {size} bytes, its manifest says {entry["size"]}: delete {self.folder} and '
                                  'prepare again.')
         self.shard_rows = self.manifest['shard_rows']
-        self._maps: dict[str, np.ndarray] = {}
-
-    def __getstate__(self) -> dict:
-        return {name: value for name, value in self.__dict__.items() if name != 'index'} | dict(_maps={})
+        self.files = OpenFiles(self.folder)
 
     def __len__(self) -> int:
         return self.manifest['records']
@@ -64,20 +63,20 @@ class PreparedStore:
     def record(self, row: int) -> np.void:
         """A copy of one row, its own memory, writable."""
         shard, at = divmod(self._checked(row), self.shard_rows)
-        return self._map(f'records-{shard:05d}.npy')[at:at + 1].copy()[0]
+        return np.frombuffer(self.files[f'records-{shard:05d}.npy'].data(at), RECORD)[0]
 
     def key(self, row: int) -> str:
         """Unique name of a row."""
         shard, at = divmod(self._checked(row), self.shard_rows)
-        return bytes(self._map(f'keys-{shard:05d}.npy')[at]).decode()
+        return self.files[f'keys-{shard:05d}.npy'].text(at)
 
     def path(self, row: int) -> str:
         """A row of the path table: what `offset` of a record with length -1 says."""
-        return bytes(self._map('paths.npy')[row]).decode()
+        return self.files['paths.npy'].text(row)
 
     def tar(self, row: int) -> str:
         """A row of the table of tars: what `shard` of a record with another length says."""
-        return bytes(self._map('tars.npy')[row]).decode()
+        return self.files['tars.npy'].text(row)
 
     def image(self, record: np.void) -> tuple[str, tuple[int, int] | None]:
         """A record's image: its file, relative to the image root, and its bytes (offset, length) there, None for all."""
@@ -95,27 +94,40 @@ class PreparedStore:
         """Whether the images are in the store itself, so that it needs no other folder."""
         return self.manifest['image_root'] is None
 
-    @cached_property
+    @property
     def index(self) -> np.ndarray:
-        """(N,) rows of `record.INDEX`, memory-mapped."""
-        return self._map('index.npy')
+        """(N,) rows of `record.INDEX`, memory-mapped: what is touched counts as this process's memory."""
+        return np.load(self.folder / 'index.npy', mmap_mode='r')
+
+    def index_pieces(self, rows: int = INDEX_ROWS) -> Iterator[np.ndarray]:
+        """`index`, so many rows at a time, of which nothing stays."""
+        entries = self.files['index.npy']
+        with open(entries.path, 'rb') as file:
+            file.seek(entries.start)
+            while len(piece := np.fromfile(file, INDEX, rows)):
+                yield piece
 
     def keys(self) -> np.ndarray:
-        """All names (N,) as fixed-width bytes, read from disk: for joining with other files."""
-        count = self.manifest['shards']
-        return np.concatenate([self._map(f'keys-{shard:05d}.npy') for shard in range(count)]) if count else np.zeros(0, 'S1')
+        """All names (N,) as fixed-width bytes."""
+        return np.concatenate([np.zeros(0, 'S1'), *self.key_shards()])
+
+    def key_shards(self) -> Iterator[np.ndarray]:
+        """`keys`, a shard (n,) at a time: for joining with other files."""
+        for shard in range(self.manifest['shards']):
+            yield np.load(self.folder / f'keys-{shard:05d}.npy')
 
     def table_sizes(self) -> tuple[int, int]:
         """How many paths and how many tars there are."""
-        return len(self._map('paths.npy')), len(self._map('tars.npy'))
+        return len(self.files['paths.npy']), len(self.files['tars.npy'])
 
-    def templates(self) -> np.ndarray:
-        """All rest shapes (T, V, 3), metres; T is 0 where persons have none of their own."""
-        return self._map('templates.npy') if 'templates.npy' in self.manifest['files'] else np.zeros((0, 0, 3), np.float32)
+    @property
+    def num_templates(self) -> int:
+        """How many rest shapes there are; 0 where persons have none of their own."""
+        return len(self.files['templates.npy']) if 'templates.npy' in self.manifest['files'] else 0
 
     def template(self, row: int) -> np.ndarray:
         """Rest shape (V, 3), metres."""
-        return np.array(self._map('templates.npy')[row])
+        return self.files['templates.npy'].row(row)
 
     @property
     def has_vertices(self) -> bool:
@@ -124,7 +136,7 @@ class PreparedStore:
 
     def vertices(self, row: int) -> np.ndarray | None:
         """True mesh (V, 3) float32 of a record's `verts_row`, metres, camera frame; its own memory. None for -1."""
-        return None if row < 0 else np.array(self._map(VERTICES)[row])
+        return None if row < 0 else self.files[VERTICES].row(row)
 
     @property
     def mesh_size(self) -> int:
@@ -141,12 +153,6 @@ class PreparedStore:
         if not 0 <= row < len(self):
             raise IndexError(f'row {row} of {self.folder}, which has {len(self)}')
         return int(row)
-
-    def _map(self, name: str) -> np.ndarray:
-        if name not in self._maps:
-            # the plain view skips np.memmap's bookkeeping, a third of a read's time; the map stays alive as its base
-            self._maps[name] = np.load(self.folder / name, mmap_mode='r').view(np.ndarray)
-        return self._maps[name]
 
 
 def is_complete(folder) -> bool:

@@ -50,10 +50,10 @@ def check_store(folder, image_root=None, body_model_root=None, all_images: bool 
     found: dict[tuple[str, str], tuple[int, list[str]]] = {}
     totals, shards = np.zeros(4, int), range(store.manifest['shards'])
     hashes = []
+    index = store.index_pieces(store.shard_rows)
     for shard in tqdm(shards, desc=f'checking {Path(folder).name}', unit='shard', disable=len(shards) < 2):
         records, keys = np.load(store.folder / f'records-{shard:05d}.npy'), np.load(store.folder / f'keys-{shard:05d}.npy')
-        start = shard * store.shard_rows
-        for field, what, bad in broken_rules(store, records, start):
+        for field, what, bad in broken_rules(store, records, next(index)):
             if bad.any():
                 count, names = found.setdefault((field, what), (0, []))
                 names += [key.decode() for key in keys[bad][:EXAMPLES - len(names)].tolist()]

@@ -12,11 +12,11 @@ RANGES = dict(gender=len(R.GENDERS), model=len(R.MODELS), kind=R.HAND + 1, rot90
 PERSON_POINTS, HAND_POINTS = ('kpts2d', 'kpts3d'), ('hand_kpts2d', 'hand_kpts3d')
 
 
-def broken_rules(store: PreparedStore, records: np.ndarray, start: int) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Field, rule as it is broken, and which records (n,) break it. `start` is the first one's row."""
+def broken_rules(store: PreparedStore, records: np.ndarray, index: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Field, rule as it is broken, and which records (n,) break it; `index` is theirs."""
     flags = records['flags']
     yield 'flags', 'has bits without a name', (flags & ~np.uint64(KNOWN_FLAGS)) != 0
-    yield 'index.npy', 'differs from the record', R.index_of(records) != store.index[start:start + len(records)]
+    yield 'index.npy', 'differs from the record', R.index_of(records) != index
     for field in R.FIELDS:
         if field.dtype == '<f4':
             yield field.name, 'is not finite', ~_each(np.isfinite(records[field.name]))
@@ -69,7 +69,7 @@ def _numbers(store: PreparedStore, records: np.ndarray) -> Iterator[tuple[str, s
     yield 'betas', 'has more than num_betas', (spare & (records['betas'] != 0)).any(1)
     meshes = store.manifest['meshes'][0] if store.manifest['meshes'] else 0
     yield 'verts_row', 'leads nowhere', (records['verts_row'] < -1) | (records['verts_row'] >= meshes)
-    templates = len(store.templates())
+    templates = store.num_templates
     yield 'template', 'leads nowhere', (records['template'] < -1) | (records['template'] >= templates)
     shown, alone = _has(records['flags'], 'has_image'), records['length'] == -1
     paths, tars = store.table_sizes()
