@@ -3,8 +3,8 @@
 Facts that are easily missed (`rich_files` has the layout): bodies are gendered, in the frame of camera 0; hands are 12
 coefficients of the model's own components, relative to its mean hand; the moving camera has no calibration and is skipped;
 numbers of subjects have zeros in names and none in gender.json; calibrations are of the full images (4112x3008), so those of a
-smaller copy are scaled. Projection is the pinhole's, as in rich_toolkit, whose lens distortion goes along as `dist` only.
-Finger fits are noisy.
+smaller copy are scaled. The calibrations' lens distortion is not used, as in rich_toolkit, so points are a pinhole's. Finger
+fits are noisy.
 """
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from hmradapter.body_models.model_files import find_model_file
 from hmradapter.fileio import DamagedFileError
 from hmradapter.registry import SOURCES
 
-from ..record import GENDERS, SIDES, empty_records, set_flag
+from ..record import GENDERS, SIDES, empty_records
 from ..smplx_labels import set_smplx_persons
 from ..store_writer import Part, sampled_digest
 from .rich_files import BODY, Calibration, RichFiles, read_body, read_calibration, subjects_of
@@ -168,8 +168,6 @@ class RICHConverter:
         records = new_records(part, 'rich', keys, paths, view)
         records['seq'], records['view'] = self.files.sequences.index(sequence), [row[1] for row in rows]
         records['frame'], records['person'] = [row[0][0] for row in rows], [subjects.index(row[0][1]) for row in rows]
-        records['dist'] = np.stack([row[2].dist for row in rows])
-        set_flag(records, 'has_dist')
         genders = np.array([bodies[row[0]][0] for row in rows])
         for gender in sorted(set(genders.tolist()), key=GENDERS.index):
             chosen = np.flatnonzero(genders == gender)

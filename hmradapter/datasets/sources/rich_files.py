@@ -27,11 +27,10 @@ CALIBRATION_BYTES = 1 << 16  # of a file of a few hundred
 
 
 class Calibration(NamedTuple):
-    """R (3, 3), t (3,) from camera 0's frame, metres; K (3, 3) px of the full image; dist (8,) as in the file, zero padded."""
+    """R (3, 3), t (3,) from camera 0's frame, metres; K (3, 3) px of the full image."""
     rotation: np.ndarray
     translation: np.ndarray
     intrinsics: np.ndarray
-    dist: np.ndarray
 
 
 class RichFiles:
@@ -130,13 +129,10 @@ def read_calibration(path: Path) -> Calibration:
         def numbers(name: str) -> np.ndarray:
             return np.array(tree.find(f'./{name}/data').text.split(), dtype=np.float64)
         matrix, intrinsics = numbers('CameraMatrix').reshape(3, 4), numbers('Intrinsics').reshape(3, 3)
-        dist = np.zeros(8)
-        given = numbers('Distortion')[:8]
-        dist[:len(given)] = given
     except (ElementTree.ParseError, AttributeError, ValueError, LookupError) as error:
         raise DamagedFileError(path, 'a calibration', error) from error
-    if not is_rotation(matrix[:, :3]) or not np.isfinite([*matrix[:, 3], *intrinsics.flat, *dist]).all():
+    if not is_rotation(matrix[:, :3]) or not np.isfinite([*matrix[:, 3], *intrinsics.flat]).all():
         raise DamagedFileError(path, 'a calibration', 'CameraMatrix begins with no rotation, or a value is not finite')
     if not (np.diag(intrinsics)[:2] > 0).all():
         raise DamagedFileError(path, 'a calibration', f'its focal lengths are {np.diag(intrinsics)[:2].tolist()}')
-    return Calibration(matrix[:, :3], matrix[:, 3], intrinsics, dist)
+    return Calibration(matrix[:, :3], matrix[:, 3], intrinsics)
