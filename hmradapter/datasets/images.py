@@ -7,10 +7,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import simplejpeg
 
 from hmradapter.fileio.errors import FileError
 
+JPEG_HEAD = b'\xff\xd8'
 JPEG_END = b'\xff\xd9'
+HARMLESS = 'extraneous bytes before marker'  # some cameras and editors leave them; libjpeg skips them
 PNG_HEAD = b'\x89PNG\r\n\x1a\n'
 BMP_HEAD_BYTES = 34                        # of the file's and the picture's header (BITMAPINFOHEADER and later)
 THREADS = 8                                # that wait for a disk
@@ -66,10 +69,23 @@ def read_image(path, exif: bool = False, span: tuple[int, int] | None = None) ->
 
 def decode_image(encoded: np.ndarray, name, exif: bool = False) -> np.ndarray:
     """Encoded bytes (n,) uint8 -> (H, W, 3) uint8 BGR; `name` is what ImageFileError says where they do not decode."""
+    if not exif and encoded[:2].tobytes() == JPEG_HEAD:
+        return _decode_jpeg(encoded, name)
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR if exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ImageFileError(name, 'OpenCV cannot decode it')
     return image
+
+
+def _decode_jpeg(encoded: np.ndarray, name) -> np.ndarray:
+    """The pixels that OpenCV gives, of every kind of JPEG, in little more than half its time, and an error where it fills a
+    damaged rest with grey."""
+    try:
+        return simplejpeg.decode_jpeg(encoded, colorspace='BGR')
+    except ValueError as error:
+        if HARMLESS in str(error):
+            return simplejpeg.decode_jpeg(encoded, colorspace='BGR', strict=False)
+        raise ImageFileError(name, f'libjpeg-turbo says: {error}') from error
 
 
 def probe_image(path, span: tuple[int, int] | None = None) -> tuple[int, int]:
@@ -92,7 +108,7 @@ def probe_encoded(encoded: bytes, name) -> tuple[int, int]:
 
 
 def _probe(name, head: bytes, tail: bytes, size: int) -> tuple[int, int]:
-    if head[:2] == b'\xff\xd8':
+    if head[:2] == JPEG_HEAD:
         if JPEG_END not in tail:
             raise ImageFileError(name, f'a JPEG of {size} bytes without its end marker, so it was cut')
         return _jpeg_size(name, head)

@@ -4,12 +4,15 @@ import random
 
 import numpy as np
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmengine.runner import BaseLoop, IterBasedTrainLoop
 from torch.utils.data import IterableDataset
 
-from hmradapter.engine.resumable_data import ResumableInfiniteSampler, SeededDataset, mixed_seed
+from hmradapter.datasets.mixture import MixtureDataset
+from hmradapter.engine.draw_order import mixed_seed
+from hmradapter.engine.resumable_data import ResumableInfiniteSampler, SeededDataset
 from hmradapter.registry import LOOPS
 
 
@@ -37,6 +40,9 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self._iter = self._epoch = 0
         self.val_begin, self.val_interval = val_begin, val_interval
         self.stop_training = False  # set by EarlyStoppingHook
+        if isinstance(self.dataloader.dataset.dataset, MixtureDataset):
+            draws = 1000 * self.dataloader.batch_size * get_world_size()
+            print_log(f'{self.dataloader.dataset.summary(draws)}, which are 1000 iterations.', 'current')
         self.runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, 'metainfo', None)
 
     def run(self):

@@ -26,6 +26,7 @@ from mmengine.config import DictAction
 from torch import Tensor
 
 from hmradapter.datasets.labelled_meshes import LabelledMeshes
+from hmradapter.datasets.mixture import MixtureDataset
 from hmradapter.datasets.transforms import HeatmapTargets, LoadImage
 from hmradapter.engine.config import load_config
 from hmradapter.geometry.body_frame import BodyFrame
@@ -72,13 +73,14 @@ def main(argv=None) -> None:
     rows = []
     for index in chosen.tolist():
         np.random.seed(args.seed + index)
-        info = dataset.get_data_info(index)
-        mesh, packed = meshes(dataset, index, info), dataset.pipeline(dict(info))
+        part, at = dataset.locate(index) if isinstance(dataset, MixtureDataset) else (dataset, index)
+        info = part.get_data_info(at)
+        mesh, packed = meshes(part, at, info), part.pipeline(dict(info))
         if 'hand' in info:
             rows.append([draw_original(info, mesh), draw_input(packed, mesh)])
             print(f'{index:8d}  {info["key"]}  guidance {int(info["has_body_pose"])}  mesh {int(mesh is not None)}')
         else:
-            rows.append([draw_person(info, mesh), draw_person_input(packed, frame_of(dataset), mesh)])
+            rows.append([draw_person(info, mesh), draw_person_input(packed, frame_of(part), mesh)])
             joints = int((info['keypoints_2d'][:, 2] > 0).sum())
             print(f'{index:8d}  {info["key"]}  joints {joints}  mesh {int(mesh is not None)}')
     for problem in sorted(meshes.problems):
