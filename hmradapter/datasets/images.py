@@ -13,7 +13,7 @@ from hmradapter.fileio.errors import FileError
 
 JPEG_HEAD = b'\xff\xd8'
 JPEG_END = b'\xff\xd9'
-HARMLESS = 'extraneous bytes before marker'  # some cameras and editors leave them; libjpeg skips them
+HARMLESS = 'extraneous bytes before marker'  # some cameras leave them; OpenCV skips them
 PNG_HEAD = b'\x89PNG\r\n\x1a\n'
 BMP_HEAD_BYTES = 34                        # of the file's and the picture's header (BITMAPINFOHEADER and later)
 THREADS = 8                                # that wait for a disk
@@ -68,24 +68,20 @@ def read_image(path, exif: bool = False, span: tuple[int, int] | None = None) ->
 
 
 def decode_image(encoded: np.ndarray, name, exif: bool = False) -> np.ndarray:
-    """Encoded bytes (n,) uint8 -> (H, W, 3) uint8 BGR; `name` is what ImageFileError says where they do not decode."""
+    """Encoded bytes (n,) uint8 -> (H, W, 3) uint8 BGR; `name` is what ImageFileError says where they do not decode.
+
+    JPEGs go through libjpeg-turbo itself: the pixels that OpenCV gives, of every kind, in little more than half its time, and an
+    error where a damaged rest would be filled with grey."""
     if not exif and encoded[:2].tobytes() == JPEG_HEAD:
-        return _decode_jpeg(encoded, name)
+        try:
+            return simplejpeg.decode_jpeg(encoded, colorspace='BGR')
+        except ValueError as error:
+            if HARMLESS not in str(error):
+                raise ImageFileError(name, f'libjpeg-turbo says: {error}') from error
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR if exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ImageFileError(name, 'OpenCV cannot decode it')
     return image
-
-
-def _decode_jpeg(encoded: np.ndarray, name) -> np.ndarray:
-    """The pixels that OpenCV gives, of every kind of JPEG, in little more than half its time, and an error where it fills a
-    damaged rest with grey."""
-    try:
-        return simplejpeg.decode_jpeg(encoded, colorspace='BGR')
-    except ValueError as error:
-        if HARMLESS in str(error):
-            return simplejpeg.decode_jpeg(encoded, colorspace='BGR', strict=False)
-        raise ImageFileError(name, f'libjpeg-turbo says: {error}') from error
 
 
 def probe_image(path, span: tuple[int, int] | None = None) -> tuple[int, int]:

@@ -52,3 +52,11 @@ def test_a_damaged_rest_is_an_error_and_not_grey(tmp_path, change):
     path.write_bytes(change(encoded(photograph(), quality=90)))
     with pytest.raises(ImageFileError, match=r'image\.jpg cannot be used as an image: libjpeg-turbo says'):
         read_image(path)
+
+
+def test_bytes_between_a_jpegs_segments_are_skipped(tmp_path):
+    """As cameras and editors leave them, and as OpenCV skips them, too."""
+    encoded = cv2.imencode('.jpg', np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))[1].tobytes()
+    path = tmp_path / 'image.jpg'
+    path.write_bytes(encoded[:20] + bytes(3) + encoded[20:])
+    np.testing.assert_array_equal(read_image(path), cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR))
