@@ -52,11 +52,15 @@ class HandDataset(StoreDataset):
         row, side = divmod(self.item(idx), 2)
         record = self.store.record(row)
         body_pose, has_body_pose = self.guidance(row, record)
-        hand = SIDES[side]
-        box = record['bbox_hand'][side]
-        return dict(hand_labels(record, hand), **self.about(idx, record), key=f'{self.store.key(row)}/{hand}', hand=hand,
-                    box_center=(box[:2] + box[2:]) / 2, box_wh=box[2:] - box[:2], body_pose=body_pose,
+        return dict(hand_sample(record, SIDES[side], self.store.key(row)), **self.about(idx, record), body_pose=body_pose,
                     has_body_pose=has_body_pose)
+
+
+def hand_sample(record: np.void, hand: str, key: str) -> dict:
+    """Labels, key, side and box of one hand of the record called `key`."""
+    box = record['bbox_hand'][SIDES.index(hand)]
+    return dict(hand_labels(record, hand), key=f'{key}/{hand}', hand=hand, box_center=(box[:2] + box[2:]) / 2,
+                box_wh=box[2:] - box[:2])
 
 
 def hand_labels(record: np.void, hand: str) -> dict:

@@ -43,3 +43,12 @@ def test_made_up_records_are_opened_and_read():
     assert done.returncode == 0, done.stderr
     assert '70,000 records of' in done.stdout and '140,000' in done.stdout and 'fields, memory-mapped' in done.stdout
     assert '2 processes: ' in done.stdout and 'a hand sample, as tensors' in done.stdout
+
+
+def test_images_are_read_beside_a_plain_loop():
+    few = ['--batch-size', '2', '--repeats', '1', '--hands', '4', '--pictures', '2', '--workers', '1', '--picture-size', '200']
+    done = subprocess.run([sys.executable, str(TOOL), 'images', *few], capture_output=True, text=True, cwd=TOOL.parents[2])
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith('images ')]
+    assert [row[-1] for row in rows][0] == '1.000' and len(rows) == 3
+    assert done.stdout.count('hands/s') == 3 and done.stdout.count('per second of CPU time') == 3

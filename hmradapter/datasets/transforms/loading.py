@@ -2,7 +2,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from hmradapter.datasets.images import ImageFileError, named, read_image
+from hmradapter.datasets.images import ImageFileError, decode_image, named, read_image
 from hmradapter.registry import TRANSFORMS
 
 
@@ -11,7 +11,8 @@ class LoadImage(BaseTransform):
     """Decode the image. The last one is kept, so that the two hands of a picture, neighbours in order, cost one decoding.
 
     Reads: img_path, img_span (offset, length) of the encoded image in that file where it is not the whole (None or absent),
-    rot90 (clockwise quarter turns that the stored image wants, 0 where it is absent).
+    rot90 (clockwise quarter turns that the stored image wants, 0 where it is absent); img_encoded, where the bytes themselves
+    came in a stream: img_path is then no more than their name.
     Adds: img (H, W, 3) uint8 BGR, read-only, img_size (2,) = (W, H).
 
     Args:
@@ -25,7 +26,10 @@ class LoadImage(BaseTransform):
     def transform(self, results: dict) -> dict:
         path, span, turns = str(results['img_path']), results.get('img_span'), int(results.get('rot90', 0))
         if self._last[0] != (path, span, turns):
-            image = np.ascontiguousarray(np.rot90(read_image(path, self.exif, span), -turns))
+            encoded = results.get('img_encoded')
+            image = (read_image(path, self.exif, span) if encoded is None
+                     else decode_image(np.frombuffer(encoded, np.uint8), path, self.exif))
+            image = np.ascontiguousarray(np.rot90(image, -turns))
             image.flags.writeable = False  # shared by the samples of this picture
             self._last = ((path, span, turns), image)
         image = self._last[1]
