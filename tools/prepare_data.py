@@ -117,7 +117,7 @@ def prepare(args: argparse.Namespace) -> int:
 
 def found_source(args: argparse.Namespace, cls: type[Source], split: str) -> Source:
     """The source of a split that can be had with these options and whose files are there."""
-    source = build_source(cls, args.src, split, args.body_models, args.options, args.verify_images)
+    source = build_source(cls, args.src, split, args.body_models, args.options, args.verify_images, args.out)
     source.units  # noqa: B018, it looks for them
     return source
 

@@ -32,8 +32,9 @@ def source_class(name: str) -> type[Source]:
 
 
 def build_source(cls: type[Source], src, split: str, body_model_root=None, options: dict | None = None,
-                 verify_images: bool = False) -> Source:
-    """The source of one split; ValueError for an option or a split that it does not have, with the nearest one."""
+                 verify_images: bool = False, prepared_dir=None) -> Source:
+    """The source of one split; ValueError for an option or a split that it does not have, with the nearest one.
+    `prepared_dir` is where prepared records go: nothing in there is taken for a file of the release."""
     options, known = dict(options or {}), options_of(cls)
     for name in options:
         if name not in known:
@@ -44,7 +45,7 @@ def build_source(cls: type[Source], src, split: str, body_model_root=None, optio
                          f'There are {", ".join(cls.splits)}.')
     if 'body_model_root' in parameters(cls):
         options['body_model_root'] = body_model_root
-    return cls(src, split=split, verify_images=verify_images, **options)
+    return cls(src, split=split, verify_images=verify_images, prepared_dir=prepared_dir, **options)
 
 
 def options_of(cls: type[Source]) -> list[str]:

@@ -72,7 +72,8 @@ class NpyRows:
 
 
 class NpyFolder:
-    """The files of a folder by name. Travels to other processes without them."""
+    """The files of a folder by name. Travels to other processes without them; threads may share it."""
+    _lock = threading.Lock()
 
     def __init__(self, folder):
         self.folder = folder
@@ -82,6 +83,8 @@ class NpyFolder:
         return dict(folder=self.folder, _files={})
 
     def __getitem__(self, name: str) -> NpyRows:
-        if name not in self._files:
-            self._files[name] = NpyRows(self.folder / name)
-        return self._files[name]
+        rows = self._files.get(name)
+        if rows is None:
+            with self._lock:  # NumPy parses headers with `ast`, which Python 3.11 cannot in two threads at once (gh-106905)
+                rows = self._files[name] = NpyRows(self.folder / name)
+        return rows

@@ -12,15 +12,11 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from arctic_fixture import write_arctic
-from ehf_fixture import write_ehf
-from pw3d_fixture import write_pw3d
+from all_layouts import OPTIONS, WRITERS
 
 from hmradapter.datasets.catalogue import build_source, source_class
 from hmradapter.datasets.store_check import check_store
-from hmradapter.synthetic import layouts
 
-WRITERS = {'arctic': write_arctic, 'ehf': write_ehf, '3dpw': write_pw3d} | getattr(layouts, 'LAYOUTS', {})
 CASES = int(os.environ.get('HMRADAPTER_FUZZ', '8'))
 SECONDS = 60          # that one preparation may take on a busy machine; a tiny release takes one
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp')
@@ -61,7 +57,7 @@ class Prepared:
 
     def __init__(self, name, root, split, models, out):
         shutil.rmtree(out, ignore_errors=True)
-        store = build_source(source_class(name), root, split, models).prepare_at(out)
+        store = build_source(source_class(name), root, split, models, OPTIONS.get(name)).prepare_at(out)
         self.records = {store.key(row): store.record(row).tobytes() for row in range(len(store))}
         self.counts = Counter(store.manifest['dropped']) + Counter(store.manifest['unlabelled'])
         self.problems = check_store(out, all_images=True)

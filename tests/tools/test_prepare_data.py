@@ -12,18 +12,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / 'tools'), str(ROOT / 'tests' / 'datasets')]
 import prepare_data  # noqa: E402
-from arctic_fixture import write_arctic  # noqa: E402
-from ehf_fixture import write_ehf  # noqa: E402
-from pw3d_fixture import write_pw3d  # noqa: E402
+from all_layouts import OPTIONS, WRITERS  # noqa: E402
 
-from hmradapter.datasets import HandDataset, PersonDataset  # noqa: E402
+from hmradapter.datasets import HandDataset, PersonDataset, PreparedStore  # noqa: E402
 from hmradapter.datasets.catalogue import is_there, source_class, source_classes  # noqa: E402
 from hmradapter.datasets.record import DATASETS  # noqa: E402
 from hmradapter.datasets.sources import Expected  # noqa: E402
 from hmradapter.datasets.transforms import LoadImage  # noqa: E402
-from hmradapter.synthetic import layouts  # noqa: E402
-
-WRITERS = {'arctic': write_arctic, 'ehf': write_ehf, '3dpw': write_pw3d} | getattr(layouts, 'LAYOUTS', {})
 
 
 @pytest.fixture(scope='module')
@@ -53,18 +48,22 @@ def run(open_body_models, tmp_path, capsys):
 
 @pytest.mark.parametrize('name', WRITERS)
 def test_every_layout_is_prepared_checked_and_reported(name, releases, run, tmp_path):
-    status, out, error = run(name, '--src', releases(name))
+    words = [name, '--src', releases(name)]
+    if name in OPTIONS:
+        words += ['--options', *(f'{key}={value}' for key, value in OPTIONS[name].items())]
+    status, out, error = run(*words)
     assert status == 0, error
     assert 'records a second' in out and 'records ' in out and 'bytes' in out
-    status, again, _ = run(name, '--src', releases(name))
+    status, again, _ = run(*words)
     assert status == 0 and 'was there already, with these options' in again
     status, out, _ = run(name, '--src', releases(name), '--check', '--verify-images')
     assert status == 0 and ': sound' in out, out
-    for folder in (tmp_path / 'out').iterdir():
-        if folder.is_dir():
-            kinds = dict(hands=HandDataset, persons=PersonDataset)
-            dataset = kinds[source_class(name).gives[0]](str(folder), [LoadImage()], test_mode=True)
-            assert dataset[0]['img'].size
+    with_records = [folder for folder in (tmp_path / 'out').iterdir() if folder.is_dir() and len(PreparedStore(folder))]
+    for folder in with_records:
+        kinds = dict(hands=HandDataset, persons=PersonDataset)
+        dataset = kinds[source_class(name).gives[0]](str(folder), [LoadImage()], test_mode=True)
+        assert dataset[0]['img'].size
+    assert with_records
 
 
 @pytest.mark.parametrize('name', WRITERS)

@@ -38,7 +38,7 @@ class HaMeRTarSource(Source):
     licence = 'those of the data sets inside (FreiHAND, InterHand2.6M, ...): research, non-commercial, no redistribution'
     site = 'https://github.com/geopavlakos/hamer ("Training": fetch the training data), https://github.com/rolpotamias/WiLoR'
     splits, gives = ('train',), ('hands',)
-    expected = (Expected('<subset>/<number>.tar', 'plain tars of <key>.jpg and <key>.data.pyd'),)
+    expected = (Expected('**/<number>.tar', 'plain tars of <key>.jpg and <key>.data.pyd'),)
 
     def __init__(self, data_root, split: str = 'train', subset: str = '', filters: dict | None = None, **common):
         super().__init__(data_root, split, **common)

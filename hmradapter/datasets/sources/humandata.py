@@ -52,7 +52,8 @@ class HumanDataSource(Source):
     licence = 'that of the data set inside'
     site = 'https://github.com/caizhongang/SMPLer-X ("Preparation", HumanData files), https://github.com/open-mmlab/mmhuman3d'
     splits, gives = ('train', 'val', 'test'), ('hands', 'persons')
-    expected = (Expected('<name>{split}<name>.npz', 'image_path, bbox_xywh, keypoints, smplx or smpl, meta, misc'),
+    expected = (Expected('<name>.npz', 'with the split in its name, or named by `file`: image_path, bbox_xywh, keypoints, '
+                                       'smplx or smpl, meta, misc'),
                 Expected('<images>/<name>.jpg', 'the images that it names'))
 
     def __init__(self, data_root, split: str = 'train', body_model_root=None, file: str | None = None, images: str = '',

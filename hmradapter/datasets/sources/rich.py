@@ -47,8 +47,8 @@ class RICHSource(Source):
     licence = 'MPI, non-commercial, no redistribution'
     site = 'https://rich.is.tue.mpg.de (register); resource/ from https://github.com/paulchhuang/rich_toolkit'
     splits, gives = ('train', 'val', 'test'), ('hands', 'persons')
-    expected = (Expected('data/images/{split}/<sequence>/cam_CC/FFFFF_CC.jpeg (or .png, .bmp)', 'images'),
-                Expected('data/bodies/{split}/<sequence>/FFFFF/SUB.pkl', 'bodies'),
+    expected = (Expected('data/images/{split}/<sequence>/cam_CC/FFFFF_CC.{jpeg,jpg,png,bmp}', 'images'),
+                Expected('data/bodies/{split}/<sequence>/FFFFF/<subject>.pkl', 'bodies'),
                 Expected('data/scan_calibration/<Scene>/calibration/CCC.xml', 'cameras'),
                 Expected('resource/gender.json', 'genders of the subjects'))
     body_models = ('smplx/SMPLX_{MALE,FEMALE}.npz',)

@@ -22,9 +22,9 @@ from ..store_writer import Part, build_store
 class Expected(NamedTuple):
     """A file or folder of a release: its place under data_root, what it is, whether the source can do without.
 
-    In a place, `{split}` stands for the split, `<name>`, `%05d` and a capital letter repeated (`sXX`) for anything, `{a,b}` for
-    either; what is in parentheses is a remark, ` or ` parts places of which one will do, and ` ..` ends an example whose
-    numbers stand for any.
+    In a place, `{split}` stands for the split, `<name>`, `%05d` and a capital letter repeated (`sXX`) for anything, `**` for
+    any folders, `{a,b}` for either; what is in parentheses is a remark, ` or ` parts places of which one will do, and ` ..`
+    ends an example whose numbers stand for any.
     """
     place: str
     what: str
@@ -113,8 +113,8 @@ class Source(ABC):
 
     def missing(self, path: Path) -> FileNotFoundError:
         """The error to raise for a file that everything depends on."""
-        layout = ''.join(f'\n  {entry.place.format(split=self.split)}   {entry.what}{" (optional)" if entry.optional else ""}'
-                         for entry in self.expected)
+        layout = ''.join(f'\n  {entry.place}   {entry.what}{" (optional)" if entry.optional else ""}'
+                         for entry in self.expected).replace('{split}', self.split)
         return FileNotFoundError(f'{path} does not exist. data_root ({self.data_root}) must be a folder of {self.title} with'
                                  f'{layout}\nFrom: {self.site}. Licence: {self.licence}.')
 
