@@ -1,7 +1,6 @@
 """The adapter of the whole-body expert (HMR-Adapter 3.4): what the hands look like corrects a frozen model's body pose.
 
-B crops, K = 8 keys (index, middle, ring and little knuckle, left hand then right), F width of a key, D token width, S cells of
-a hand's map.
+B crops, K = 8 keys (index, middle, ring and little knuckle, left hand then right), F width of a key, D token width.
 """
 from collections.abc import Mapping, Sequence
 
@@ -10,108 +9,59 @@ from torch import Tensor, nn
 
 from hmradapter.geometry.body_frame import BodyFrame
 from hmradapter.registry import ADAPTERS
-from hmradapter.structures.joints import HAND20_MCP
 
 from ..heads.attention import DecoderLayer
-from ..heads.rotation_heads import BODY_ROTATIONS
+from ..heads.rotation_heads import BODY_ROTATIONS, BodyRotationHead
 from ..heads.smplerx_head import HandMaps
-from ..roi_samplers import BilinearJointSampler
-
-CONVOLUTIONS = ('own', 'per_hand', 'frozen')
-HAND_JOINT_SOURCES = ('annotation', 'predicted')
-KEYS = 2 * len(HAND20_MCP)
+from .knuckles import KnuckleGuided
 
 
 @ADAPTERS.register_module()
-class BodyAdapter(nn.Module):
+class BodyAdapter(KnuckleGuided):
     """An empty token reads the features of both hands' knuckles and becomes an offset of the body's pose (eq. 4).
 
     The offset starts at exactly zero. At SMPLer-X-H's size 36,508,292 parameters learn, "about 37M"; docs/paper.md lists what
     the paper leaves open, and the counts of the other readings.
 
-    What is missing is masked and never stands for something: a hand that `guidance.has_hands` takes away or whose predicted
-    box has no area, a joint without a label, and one outside of its box's map or of the crop, where there is nothing to sample.
     With no knuckle at all the cross-attention adds nothing; the offset is then the same for every picture.
 
     Args:
-        train_joints, test_joints: where the knuckles are: 'annotation' reads `guidance.hand_joints` (the paper's training),
-            'predicted' takes the expert's own (its test).
-        conv: 'own' 1x1 convolution, one 'per_hand' (as Hand4Whole), or 'frozen', the expert's own with its norm and ReLU.
+        train_joints, test_joints, conv, joint_embedding, context_dim, feature_dim, frame: see `KnuckleGuided`.
         root: whether the root is refined with the 21 body joints.
-        joint_embedding: adds a learnt code of side and finger to each key, without which left and right look alike (not in the
-            paper).
         ffn_hidden: widths of the hidden layers of the offset's FFN.
         depth, dim, heads, head_dim, mlp_dim: the attention layers.
-        context_dim, feature_dim, frame: C, F and units of the expert; the estimator fills them in.
     """
 
     def __init__(self, train_joints: str = 'annotation', test_joints: str = 'predicted', conv: str = 'own', root: bool = True,
                  joint_embedding: bool = False, ffn_hidden: Sequence[int] = (1024,), depth: int = 6, dim: int = 1024,
                  heads: int = 8, head_dim: int = 64, mlp_dim: int = 1024, context_dim: int = 1280, feature_dim: int = 512,
                  frame: BodyFrame | None = None):
-        super().__init__()
-        for name, value, known in (('train_joints', train_joints, HAND_JOINT_SOURCES),
-                                   ('test_joints', test_joints, HAND_JOINT_SOURCES), ('conv', conv, CONVOLUTIONS)):
-            if value not in known:
-                raise ValueError(f'{name} is {value!r}; it must be one of {known}.')
-        self.train_joints, self.test_joints = train_joints, test_joints
-        self.root, self.frame = root, frame or BodyFrame()
-        self.sample = BilinearJointSampler()
-        # On a convolved map or on the sampled features: inside a map a 1x1 convolution and bilinear interpolation commute, and
-        # eight points cost a sixty-fourth of two maps.
-        count = dict(own=1, per_hand=2, frozen=0)[conv]
-        self.convs = nn.ModuleList(nn.Linear(context_dim, feature_dim) for _ in range(count))
-        self.joint_embedding = nn.Parameter(torch.zeros(KEYS, feature_dim)) if joint_embedding else None
+        super().__init__(train_joints, test_joints, conv, joint_embedding, context_dim, feature_dim, frame)
+        self.root = root
         self.to_token = nn.Linear(1, dim)
         self.pos_embed = nn.Parameter(torch.randn(1, 1, dim))
         self.layers = nn.ModuleList(DecoderLayer(dim, feature_dim, heads, head_dim, mlp_dim) for _ in range(depth))
         self.to_offset = offset_ffn(dim, ffn_hidden, 6 * (root + BODY_ROTATIONS))
 
-    def offset(self, hands: HandMaps, guidance: Mapping[str, Tensor] | None = None) -> Tensor:
-        """What to add to root and body (B, 132), interleaved rot6d.
+    def regress(self, regressor: BodyRotationHead, tokens: Tensor, positions: Tensor, hands: HandMaps,
+                guidance: Mapping[str, Tensor] | None) -> Tensor:
+        """The frozen regressor's pose6d (B, 132) and the offset."""
+        return regressor(tokens, positions) + self.offset(hands, guidance)
 
-        Of `guidance`: hand_joints (B, 2, 20, 3), x, y in cells of the body's map and a flag; has_hands (B, 2), 1 by default."""
-        points, seen = self.knuckles(hands, guidance or {})
-        offset = self.to_offset(self.read(self.keys(hands, points), seen.flatten(1)))
+    def offset(self, hands: HandMaps, guidance: Mapping[str, Tensor] | None = None) -> Tensor:
+        """What to add to root and body (B, 132), interleaved rot6d; `guidance` as `guide` takes it."""
+        return self.offset_of(*self.guide(hands, guidance))
+
+    def offset_of(self, keys: Tensor, seen: Tensor | None = None) -> Tensor:
+        """Keys (B, K, F), of which those that are seen (B, K) count, to the offset (B, 132)."""
+        offset = self.to_offset(self.read(keys, seen))
         return offset if self.root else torch.cat((torch.zeros_like(offset[:, :6]), offset), dim=1)
 
-    def knuckles(self, hands: HandMaps, guidance: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Where the knuckles lie, (B, 2, 4, 2) cells of the hands' maps (a left hand's is mirrored), and whether there is
-        something to sample, (B, 2, 4). What is not seen lies at the first cell."""
-        size = hands.boxes[..., 2:] - hands.boxes[..., :2]
-        seen = (size > 0).all(-1, keepdim=True)
-        if 'has_hands' in guidance:
-            seen = seen & (guidance['has_hands'] > 0).unsqueeze(2)
-        if (self.train_joints if self.training else self.test_joints) == 'predicted':
-            points = torch.stack(hands.joints.detach()[:, HAND20_MCP, :2].chunk(2), dim=1)
-            place = self.frame.cells_from_box(self.frame.mirror_left_hands(points), hands.boxes)
-        else:
-            if 'hand_joints' not in guidance:
-                raise ValueError(f'{"train" if self.training else "test"}_joints is \'annotation\', but the samples carry no '
-                                 "guidance.hand_joints: put HeatmapTargets into the pipeline, or read 'predicted' joints.")
-            place = guidance['hand_joints'][:, :, HAND20_MCP, :2]
-            points = self.frame.mirror_left_hands(self.frame.cells_in_box(place, hands.boxes))
-            seen = seen & (guidance['hand_joints'][:, :, HAND20_MCP, 2] > 0)
-        height, width = self.frame.hand_map_size[1:]
-        seen = seen & _between(points, (width - 1, height - 1)) & _between(place, self.frame.map_size[:0:-1])
-        return torch.where(seen.unsqueeze(3), points, 0), seen
-
-    def keys(self, hands: HandMaps, points: Tensor) -> Tensor:
-        """F^J (B, K, F): what the hands' maps hold at `points` (B, 2, 4, 2)."""
-        maps = hands.features if self.convs else hands.projected
-        left, right = self.sample(maps, points.transpose(0, 1).flatten(0, 1)).chunk(2)
-        if self.convs:
-            left, right = self.convs[0](left), self.convs[-1](right)
-        keys = torch.cat((left, right), dim=1)
-        return keys if self.joint_embedding is None else keys + self.joint_embedding
-
-    def read(self, keys: Tensor, seen: Tensor) -> Tensor:
+    def read(self, keys: Tensor, seen: Tensor | None) -> Tensor:
         """The token (B, D) after it has read the keys (B, K, F) that are seen (B, K)."""
         tokens = (self.to_token(keys.new_zeros(1, 1, 1)) + self.pos_embed).expand(len(keys), -1, -1)
         for layer in self.layers:
-            tokens = tokens + layer.self_attn(layer.norm_sa(tokens))
-            tokens = tokens + layer.cross_attn(layer.norm_ca(tokens), keys, seen)
-            tokens = tokens + layer.ff(layer.norm_ff(tokens))
+            tokens = layer(tokens, keys, seen)
         return tokens.squeeze(1)
 
 
@@ -122,8 +72,3 @@ def offset_ffn(dim: int, hidden: Sequence[int], out: int) -> nn.Sequential:
     nn.init.zeros_(layers[-1].weight)
     nn.init.zeros_(layers[-1].bias)
     return nn.Sequential(*layers)
-
-
-def _between(points: Tensor, last: Sequence[int]) -> Tensor:
-    """Whether points (..., 2) lie between 0 and `last` (x, y), both included; NaN does not."""
-    return ((points >= 0) & (points <= points.new_tensor(last))).all(-1)

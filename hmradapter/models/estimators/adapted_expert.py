@@ -1,8 +1,9 @@
 """What both experts share: frozen weights, an adapter beside them, precision, and the one road from crops to samples."""
+import inspect
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from hmradapter.registry import ADAPTERS, BACKBONES, BODY_MODELS, HEADS, LOSSES, MODELS
 from hmradapter.structures import HMRDataSample
 
+from ..adapters.adapter import Adapter
 from ..adapters.adapter_file import load_adapter
 from ..expert_weights import expert_hash, load_expert
 from ..freezing import freeze_all_but, frozen_tensors, keep_frozen_in_eval
@@ -24,7 +26,8 @@ class AdaptedExpert(BaseModel):
     """Backbone, head and an optional adapter. Subclasses say how a crop becomes a prediction (`regress`), what it costs
     (`loss`) and how samples leave (`finish`).
 
-    A user changes three fields: `expert` (the frozen weights), `adapter` (what is trained beside them), `trainable`.
+    A user changes three fields: `expert` (the frozen weights), `adapter` (what is trained beside them), `trainable`. What an
+    adapter may do is said in `models.adapters.Adapter`.
 
     Args:
         backbone, head: configs of the expert's parts.
@@ -33,7 +36,7 @@ class AdaptedExpert(BaseModel):
         losses: config of a loss per name, see `loss`; `None` for one leaves it out.
         expert: weights of backbone and head: our .safetensors or an original checkpoint. `None` means random weights, which is
             announced.
-        adapter_file: trained adapter to load (adapter.safetensors).
+        adapter_file: trained adapter to load (adapter.safetensors), with what learnt of the expert, if anything did.
         trainable: parts that learn, the rest is frozen and stays in eval mode; `None` trains everything.
         frozen_dtype: 'auto', 'bf16' or 'fp32' for a frozen backbone (see `models.precision`).
     """
@@ -52,12 +55,12 @@ class AdaptedExpert(BaseModel):
         self._load_expert(expert)
         self.adapter = self._build_adapter(adapter)
         self.adapter_architecture = adapter
-        self.base_hash = expert_hash(self) if adapter else ''  # before any cast: the hash of the float32 weights
-        if adapter_file:
-            load_adapter(self, adapter_file)
         self.trainable = list(trainable) if trainable is not None else None
         if self.trainable is not None:
             freeze_all_but(self, self.trainable)
+        keeps_a_base = not all(p.requires_grad for part in (self.backbone, self.head) for p in part.parameters())
+        self.base_hash = expert_hash(self) if adapter or keeps_a_base else ''  # before any cast: of the float32 weights
+        self._replaced = bool(adapter_file and load_adapter(self, adapter_file).get('expert_tensors'))
         self.frozen_dtype = frozen_dtype
 
     def _load_expert(self, expert: str | None) -> None:
@@ -67,13 +70,23 @@ class AdaptedExpert(BaseModel):
             warnings.warn(f'{type(self).__name__} runs on RANDOM WEIGHTS: `expert` names no file. Results mean nothing until '
                           'it does.')
 
-    def _build_adapter(self, adapter: dict | None) -> nn.Module | None:
-        return ADAPTERS.build(adapter, default_args=self.head.sizes) if adapter else None
+    def _build_adapter(self, adapter: dict | None) -> Adapter | None:
+        if not adapter:
+            return None
+        reads = inspect.signature(ADAPTERS.get(adapter['type'])).parameters
+        built = ADAPTERS.build(adapter, default_args={name: size for name, size in self.head.sizes.items() if name in reads})
+        built.init_from(self)
+        return built
 
     # ---- frozen parts -------------------------------------------------------------------------------------------------------
     @property
     def backbone_is_frozen(self) -> bool:
         return not any(parameter.requires_grad for parameter in self.backbone.parameters())
+
+    @property
+    def base_is_intact(self) -> bool:
+        """Whether the head without its adapter is the base: features are the base's, and nothing of it learnt."""
+        return not self._replaced and not (self.adapter is not None and self.adapter.in_backbone)
 
     def frozen_state(self) -> list[tuple[str, Tensor]]:
         """Name and value of all that training must not touch."""
@@ -87,9 +100,13 @@ class AdaptedExpert(BaseModel):
         weight = next(self.backbone.parameters())
         self.backbone.to(running_dtype(self.frozen_dtype, weight.device))
 
-    def without_gradient(self) -> AbstractContextManager:
-        """For running the backbone: no graph where it is frozen."""
-        return torch.no_grad() if self.backbone_is_frozen else nullcontext()
+    def see(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """What the backbone gives for images as it takes them; no graph where nothing in it learns."""
+        self.prepare_frozen()
+        images = images.to(next(self.backbone.parameters()).dtype)
+        learns = not self.backbone_is_frozen or (self.adapter is not None and self.adapter.in_backbone)
+        with nullcontext() if learns else torch.no_grad():
+            return self.backbone(images) if self.adapter is None else self.adapter.see(self.backbone, images)
 
     def train(self, mode: bool = True) -> 'AdaptedExpert':
         """Training mode for parts that learn; frozen parts stay in eval mode (a frozen ViT would keep its drop path, a frozen

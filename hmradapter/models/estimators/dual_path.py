@@ -67,6 +67,10 @@ class DualPathEstimator(BaseModel):
         if unknown:
             raise ValueError(f'rows has {unknown}; it may hold {ROWS}.')
         body, hand = (part if isinstance(part, nn.Module) else MODELS.build(_for_inference(part)) for part in (body, hand))
+        changed = [name for name, part in (('body', body), ('hand', hand)) if not part.base_is_intact]
+        if rows and changed:
+            raise ValueError(f'rows is {tuple(rows)}, but the adapter of {" and ".join(changed)} changes the expert itself, '
+                             'and those rows need it as it was: take rows=() or an adapter beside a frozen expert.')
         super().__init__(data_preprocessor=body.data_preprocessor)
         self.body, self.hand = body, hand
         self.hand_crop = TRANSFORMS.build(dict(hand_crop, blur=True))  # HaMeR blurs at inference

@@ -1,7 +1,7 @@
 """The hand expert: one crop of a right hand to MANO parameters, with an adapter beside its decoder or without.
 B crops, S side of the crop in pixels, C channels, V vertices."""
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hmradapter.geometry.cameras import FOCAL_LENGTH, IMAGE_SIZE, cam_t_from_cam, perspective_projection
 from hmradapter.geometry.rotations import rot6d_to_rotmat
@@ -20,12 +20,6 @@ class HandExpert(AdaptedExpert):
     Crops are right hands, (B, 3, S, S); finished samples are on their true side.
     """
 
-    def _build_adapter(self, adapter: dict | None) -> nn.Module | None:
-        built = super()._build_adapter(adapter)
-        if built is not None:
-            built.init_from(self.head)
-        return built
-
     def regress(self, inputs: Tensor, data_samples: HMRDataSample | None, mesh: bool = True) -> dict[str, Tensor]:
         """Crops to MANO parameters, camera and mesh, which is small and has a loss, in the network's right-hand frame."""
         features = self.extract(inputs)
@@ -36,10 +30,7 @@ class HandExpert(AdaptedExpert):
 
     def extract(self, inputs: Tensor) -> Tensor:
         """(B, 3, S, S) to the feature map (B, C, S/16, 3S/64): HaMeR's ViT reads the middle three quarters of the columns."""
-        self.prepare_frozen()
-        inputs = middle_columns(inputs, self.backbone.img_size)
-        with self.without_gradient():
-            return self.backbone(inputs.to(next(self.backbone.parameters()).dtype)).float()
+        return self.see(middle_columns(inputs, self.backbone.img_size)).float()
 
     def decode(self, raw: dict[str, Tensor]) -> dict[str, Tensor]:
         """Readouts (pose6d (B, 96), betas (B, 10), cam (B, 3)) to rotations, camera translation, joints and vertices."""

@@ -39,13 +39,11 @@ class WholeBodyExpert(AdaptedExpert):
     def extract(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, 512, 384), or what is read of it, (B, 3, 256, 192), to the feature map (B, C, 16, 12) and task tokens
         (B, 31, C)."""
-        self.prepare_frozen()
         if inputs.shape[-2:] == self.head.frame.crop_size:
             step = self.head.frame.crop_factor  # nearest-neighbour resize, as SMPLer-X; bilinear would be another input
             inputs = inputs[..., ::step, ::step]
-        with self.without_gradient():
-            features, tokens = self.backbone(inputs.to(next(self.backbone.parameters()).dtype))
-            return features.float(), tokens.float()
+        features, tokens = self.see(inputs)
+        return features.float(), tokens.float()
 
     def decode(self, raw: dict[str, Tensor], mesh: bool = True) -> dict[str, Tensor]:
         """Readouts of the head to what leaves the network:

@@ -57,7 +57,8 @@ class CrossAttention(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """The parts of one decoder layer, each behind its norm. The head's loop runs them, since an adapter joins in between."""
+    """Self-attention, cross-attention and feed-forward, each behind its norm and added to the tokens: (B, T, D) -> (B, T, D).
+    `attend` and `feed` are its two halves, between which an adapter may join."""
 
     def __init__(self, dim: int, context_dim: int, heads: int, head_dim: int, mlp_dim: int, fused: bool = True):
         super().__init__()
@@ -67,3 +68,16 @@ class DecoderLayer(nn.Module):
         self.cross_attn = CrossAttention(dim, context_dim, heads, head_dim, fused)
         self.norm_ff = nn.LayerNorm(dim)
         self.ff = nn.Sequential(nn.Linear(dim, mlp_dim), nn.GELU(), nn.Linear(mlp_dim, dim))
+
+    def forward(self, tokens: Tensor, context: Tensor, seen: Tensor | None = None) -> Tensor:
+        """tokens (B, T, D) after they have read the context (B, M, C), of which `seen` (B, M) may take entries out."""
+        return self.feed(self.attend(tokens, context, seen))
+
+    def attend(self, tokens: Tensor, context: Tensor, seen: Tensor | None = None) -> Tensor:
+        """Both attentions: (B, T, D) -> (B, T, D)."""
+        tokens = tokens + self.self_attn(self.norm_sa(tokens))
+        return tokens + self.cross_attn(self.norm_ca(tokens), context, seen)
+
+    def feed(self, tokens: Tensor) -> Tensor:
+        """The feed-forward: (B, T, D) -> (B, T, D)."""
+        return tokens + self.ff(self.norm_ff(tokens))

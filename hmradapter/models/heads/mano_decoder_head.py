@@ -51,8 +51,8 @@ class MANODecoderHead(nn.Module):
     def forward(self, features: Tensor, adapter: nn.Module | None = None, guidance: Tensor | None = None) -> dict[str, Tensor]:
         """features (B, C, h, w) -> pose6d (B, 96), wrist first; betas (B, 10); cam (B, 3) = (s, tx, ty).
 
-        `adapter.update(i, layer, tokens, guidance)` is added to the cross-attention of layer i (eq. 3); `guidance` is what
-        `adapter.encode` made."""
+        `adapter.decode(i, layer, tokens, context, guidance)` stands in for layer i; `guidance` is what `adapter.encode`
+        made."""
         context = features.flatten(2).transpose(1, 2)  # (B, h w, C), row by row, no position code
         batch = len(features)
         pose, betas, cam = (init.expand(batch, -1) for init in (self.init_pose6d, self.init_betas, self.init_cam))
@@ -69,11 +69,8 @@ class MANODecoderHead(nn.Module):
     def _decode(self, tokens: Tensor, context: Tensor, adapter: nn.Module | None, guidance: Tensor | None) -> Tensor:
         """tokens (B, 1, D) through all layers; no norm after the last."""
         for index, layer in enumerate(self.layers):
-            before = tokens
-            tokens = tokens + layer.self_attn(layer.norm_sa(tokens))
-            update = layer.cross_attn(layer.norm_ca(tokens), context)
-            if adapter is not None:
-                update = update + adapter.update(index, layer, before, guidance)
-            tokens = tokens + update
-            tokens = tokens + layer.ff(layer.norm_ff(tokens))
+            if adapter is None:
+                tokens = layer(tokens, context)
+            else:
+                tokens = adapter.decode(index, layer, tokens, context, guidance)
         return tokens

@@ -14,7 +14,7 @@ HAND_ROTATIONS = 15
 
 @HEADS.register_module()
 class BodyRotationHead(nn.Module):
-    """Body tokens and joint positions to root and body rotations; one token each to shape and camera.
+    """Body tokens and joint positions to the rotations of root and body; one token each to shape and camera.
 
     Args:
         context_dim: C.
@@ -31,12 +31,14 @@ class BodyRotationHead(nn.Module):
         self.to_betas = nn.Linear(context_dim, num_betas)
         self.to_cam = nn.Linear(context_dim, 3)
 
-    def forward(self, tokens: Tensor, positions: Tensor, shape_token: Tensor, cam_token: Tensor) -> dict[str, Tensor]:
-        """tokens (B, J, C), positions (B, J, 3) cells, shape_token and cam_token (B, C) ->
-        root6d (B, 6), body6d (B, 126), betas (B, 10), cam (B, 3)."""
+    def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """tokens (B, J, C) and positions (B, J, 3) cells -> pose6d (B, 132), root first."""
         joints = torch.cat((self.project(tokens), positions.detach()), dim=2).flatten(1)  # joint after joint, features first
-        return dict(root6d=self.to_root(joints), body6d=self.to_body(joints), betas=self.to_betas(shape_token),
-                    cam=self.to_cam(cam_token))
+        return torch.cat((self.to_root(joints), self.to_body(joints)), dim=1)
+
+    def shape_and_camera(self, shape_token: Tensor, cam_token: Tensor) -> dict[str, Tensor]:
+        """Tokens (B, C) -> betas (B, 10), cam (B, 3)."""
+        return dict(betas=self.to_betas(shape_token), cam=self.to_cam(cam_token))
 
 
 @HEADS.register_module()

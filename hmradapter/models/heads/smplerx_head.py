@@ -68,19 +68,21 @@ class SMPLerXHead(nn.Module):
         box_sizes (B, 3, 2), cells; boxes (B, 3, 4), pixels of the encoder's crop; box order left hand, right hand, face. Left
         hands come first and mirrored.
 
-        `adapter.offset(hands, guidance)` is added to the body's pose (eq. 4)."""
+        `adapter.regress(body_rotation, tokens, positions, hands, guidance)` stands in for the body's regressor."""
         volumes, body_joints = self.body_position(features)
-        raw = self.body_rotation(tokens[:, BODY], body_joints, tokens[:, SHAPE], tokens[:, CAMERA])
+        raw = self.body_rotation.shape_and_camera(tokens[:, SHAPE], tokens[:, CAMERA])
         raw.update(self.face(tokens[:, EXPRESSION], tokens[:, JAW]))
         centers, sizes, _ = self.boxes(features, volumes)
         boxes = self._restore(centers.detach(), sizes.detach())
         hands = self._hands(features, boxes[:, :2])
         hand6d, projected = self.hand_rotation(hands, joints := self.hand_position(hands)[1])
-        if adapter is not None:
-            offset = adapter.offset(HandMaps(hands, projected, joints, boxes[:, :2]), guidance)
-            raw['root6d'], raw['body6d'] = raw['root6d'] + offset[:, :6], raw['body6d'] + offset[:, 6:]
-        return dict(raw, hand6d=hand6d, body_joints=body_joints, hand_joints=joints, box_centers=centers, box_sizes=sizes,
-                    boxes=boxes)
+        if adapter is None:
+            pose6d = self.body_rotation(tokens[:, BODY], body_joints)
+        else:
+            maps = HandMaps(hands, projected, joints, boxes[:, :2])
+            pose6d = adapter.regress(self.body_rotation, tokens[:, BODY], body_joints, maps, guidance)
+        return dict(raw, root6d=pose6d[:, :6], body6d=pose6d[:, 6:], hand6d=hand6d, body_joints=body_joints,
+                    hand_joints=joints, box_centers=centers, box_sizes=sizes, boxes=boxes)
 
     def _restore(self, centers: Tensor, sizes: Tensor) -> Tensor:
         """Centres and sizes (B, 3, 2) in cells to padded square boxes (B, 3, 4), pixels."""
