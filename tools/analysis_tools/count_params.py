@@ -3,6 +3,7 @@
     python tools/analysis_tools/count_params.py configs/hand_adapter_arctic.py
     python tools/analysis_tools/count_params.py configs/body_adapter_arctic.py
     python tools/analysis_tools/count_params.py CONFIG --cfg-options model.adapter.own_norms=True --depth 2
+    python tools/analysis_tools/count_params.py --tables       what learns in the rows of tables 3 and 4, beside the paper's figures
 
 `expert` is backbone and head, without the adapter. `trainable_with_gradient` leaves out what can never learn, such as the q and
 k rows of a self-attention over one token. It is measured: a twin of the model, as deep but a few channels wide, gets random
@@ -15,6 +16,7 @@ import json
 import sys
 import warnings
 from fractions import Fraction
+from pathlib import Path
 
 import torch
 from mmengine.config import DictAction
@@ -41,12 +43,20 @@ TINY = {
                             fused=lambda *_: False),
     'SMPLerXHead': dict(body_rotation=_part('BodyRotationHead', dim=8), boxes=_part('BoxHead', dim=8),
                         hand_rotation=_part('HandRotationHead', dim=8)),
-    'HandAdapter': {},
-    'BodyAdapter': dict(dim=lambda part, _: 2 * part.get('heads', 8), head_dim=lambda *_: 2, mlp_dim=lambda *_: 16,
-                        ffn_hidden=lambda part, _: [16] * len(part.get('ffn_hidden', (1024,))))}
+    **dict.fromkeys(('HandAdapter', 'KinematicHandAdapter', 'ImageTokenHandAdapter', 'ConcatenationHandAdapter',
+                     'WeightedSumHandAdapter', 'ConcatenationBodyAdapter', 'WeightedSumBodyAdapter', 'LoRAAdapter',
+                     'BottleneckHandAdapter', 'BottleneckBodyAdapter'), {}),
+    **dict.fromkeys(('BodyAdapter', 'TaskTokenBodyAdapter'), dict(
+        dim=lambda part, _: 2 * part.get('heads', 8), head_dim=lambda *_: 2, mlp_dim=lambda *_: 16,
+        ffn_hidden=lambda part, _: [16] * len(part.get('ffn_hidden', (1024,)))))}
 DRAWS = 3     # softmax and chance hide an entry in one of them, hardly in all
 _DEAD = 1e-10  # of a tensor's largest gradient; float64 rounding is near 1e-16, a living entry rarely below 1e-6
 _FIELDS = ('total', 'trainable', 'frozen', 'trainable_with_gradient')
+ABLATIONS = Path(__file__).parents[2] / 'configs' / 'ablations'
+PAPER = {3: ('hand', dict(no1_full='671M', no2_scratch='671M', no3_decoder='39M', no4_concatenation='39M',
+                          no5_image_tokens='27M', no6_ours='27M')),
+         4: ('body', dict(no1_full='662M', no2_scratch='662M', no3_decoder='31M', no4_concatenation='31M',
+                          no5_task_tokens='37M', no6_ours='37M'))}
 
 
 def count(model_cfg: dict, depth: int = 1) -> dict:
@@ -122,7 +132,7 @@ def tiny(model_cfg: dict) -> dict:
 
 
 def _raw_outputs(model: nn.Module, images: torch.Tensor, samples: HMRDataSample) -> dict[str, torch.Tensor]:
-    features = model.backbone(images)
+    features = model.backbone(images) if model.adapter is None else model.adapter.see(model.backbone, images)
     if isinstance(features, tuple):  # a whole body: feature map and task tokens
         # both hands must be there, and the adapter sees none whose box has no area; boxes carry no gradient
         whole = features[0].new_tensor((0, 0, *model.head.frame.img_size[::-1]))
@@ -139,12 +149,28 @@ def _guidance(batch: int) -> HMRDataSample:
     return HMRDataSample(guidance=BaseDataElement(body_pose=pose, has_body_pose=torch.ones(batch, dtype=torch.float64)))
 
 
+def tables() -> str:
+    """Markdown: what learns in each row of the paper's tables 3 and 4, counted at real size."""
+    lines = ['| table | row | trainable | paper |', '| --- | --- | ---: | ---: |']
+    for number, (folder, rows) in PAPER.items():
+        for row, figure in rows.items():
+            model = build(load_config(ABLATIONS / folder / f'table{number}_{row}.py').model.to_dict(), 'meta')
+            trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+            lines.append(f'| {number} | {row} | {trainable:,} | {figure} |')
+    return '\n'.join(lines)
+
+
 def main(argv=None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config')
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument('config', nargs='?')
+    what.add_argument('--tables', action='store_true', help='the rows of tables 3 and 4, as Markdown')
     parser.add_argument('--depth', type=int, default=1, help='how many names of a module to list (default 1)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
     args = parser.parse_args(argv)
+    if args.tables:
+        print(tables())
+        return
     try:
         counted = count(load_config(args.config, args.cfg_options).model.to_dict(), args.depth)
     except (ValueError, FileNotFoundError) as error:  # the user's mistakes, told without a traceback

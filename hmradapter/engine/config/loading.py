@@ -8,7 +8,7 @@ from hmradapter.registry import SCOPE
 
 from .errors import ConfigError, suggestion
 from .parts import fill_parts
-from .sources import read_chain, write_overridden
+from .sources import ConfigSource, on_another_base, read_chain, write_overridden
 from .validation import RUN_KEYS, known_keys, validate
 
 SHARED_FOLDER = '_base_'  # names in there serve several configs, of which each reads what it needs
@@ -17,26 +17,27 @@ SHARED_FOLDER = '_base_'  # names in there serve several configs, of which each 
 def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
     """The config of a file with options (dotted keys -> values) applied, validated before anything is built.
 
-    An option on a name that the file's own text reads, such as `data_root`, reaches every place that reads it.
+    An option on a name that the file's own text reads, such as `data_root`, reaches every place that reads it. The option
+    `_base_` lays the file on another config than its own: a row of an ablation on the open world, say.
 
     Raises:
         ConfigError: a type that does not exist, a key that its class does not take, a top-level name that nobody reads, an
             option that matches nothing; each with the nearest right name.
     """
+    options = dict(cfg_options or {})
     chain = read_chain(path)
-    folders = [source.path.parent for source in reversed(chain)]
-    cfg = _read(path, folders)
+    rebased = '_base_' in options
+    if rebased:
+        chain = on_another_base(chain, options.pop('_base_'))
+    cfg = _read(path, chain, {}, rewritten=rebased)
     read = set().union(*(source.read for source in chain))
     variables = {name for source in chain for name in source.assigned if name in read} - RUN_KEYS
-    options = dict(cfg_options or {})
     mistakes = [mistake for key in options if (mistake := _unmatched(cfg, key))]
     if mistakes:
         raise ConfigError(f'--cfg-options for {path}', mistakes)
     early = {_keys(cfg, key): value for key, value in options.items() if key.split('.')[0] in variables}
     if early:
-        with tempfile.TemporaryDirectory() as folder:
-            cfg = _read(write_overridden(chain, early, Path(folder)), folders)
-        object.__setattr__(cfg, '_filename', str(path))  # Config has no setter, and its own would add a key
+        cfg = _read(path, chain, early, rewritten=True)
     cfg.merge_from_dict({key: value for key, value in options.items() if key.split('.')[0] not in variables})
     if cfg.get('default_scope', SCOPE) != SCOPE:
         raise ConfigError(str(path), [f'default_scope is {cfg.default_scope!r}; types are looked up in {SCOPE!r}.'])
@@ -46,9 +47,15 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
     return cfg
 
 
-def _read(path: str | Path, folders: list[Path]) -> Config:
-    cfg = Config.fromfile(str(path))
-    fill_parts(cfg, folders, load_config)
+def _read(path: str | Path, chain: list[ConfigSource], overrides: dict[tuple, object], rewritten: bool) -> Config:
+    """The config of a file, or of its chain written anew with overrides, without validation."""
+    if rewritten:
+        with tempfile.TemporaryDirectory() as folder:
+            cfg = Config.fromfile(str(write_overridden(chain, overrides, Path(folder))))
+        object.__setattr__(cfg, '_filename', str(path))  # Config has no setter, and its own would add a key
+    else:
+        cfg = Config.fromfile(str(path))
+    fill_parts(cfg, [source.path.parent for source in reversed(chain)], load_config)
     return cfg
 
 

@@ -4,7 +4,7 @@ MMEngine applies --cfg-options after a config was executed: an option on `data_r
 has long copied the old value. Options on such names are written into a copy of the sources instead, behind the assignment.
 """
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import ConfigError
@@ -56,6 +56,14 @@ def _source(path: Path, text: str, tree: ast.Module) -> ConfigSource:
         named = [value] if isinstance(value, str) else list(value)
         bases = [(path.parent / base).resolve() for base in named if '::' not in base]
     return ConfigSource(path, text, bases, [base for base in named if '::' in base], assigned, read)
+
+
+def on_another_base(chain: list[ConfigSource], base: str | Path) -> list[ConfigSource]:
+    """The chain of the same last file with `base`, a path, as its only base. ConfigError where it has none to exchange."""
+    last = chain[-1]
+    if '_base_' not in last.assigned:
+        raise ConfigError(str(last.path), ['it has no _base_ that the option could exchange.'])
+    return [*read_chain(base, (last.path,)), replace(last, bases=[Path(base).resolve()], packages=[])]
 
 
 def write_overridden(chain: list[ConfigSource], overrides: dict[tuple, object], folder: Path) -> Path:

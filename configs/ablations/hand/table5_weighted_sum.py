@@ -1,0 +1,4 @@
+"""Weighted sum of table 5: image tokens and the arm's pose, each as far as a moderator trusts it; the decoder learns with it."""
+_base_ = ['../../hand_adapter_arctic.py']
+
+model = dict(adapter=dict(_delete_=True, type='WeightedSumHandAdapter', joints='arm'), trainable=['head', 'adapter'])
