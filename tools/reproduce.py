@@ -19,18 +19,18 @@ import sys
 import threading
 from pathlib import Path
 
-from mmengine.config import DictAction
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))  # tools are run as files
 
-from analysis_tools.count_params import trainable_parameters  # noqa: E402
+from analysis_tools.count_params import build  # noqa: E402
 from reproduction.document import Heading, Text, markdown, page  # noqa: E402
 from reproduction.report import Results, blocks  # noqa: E402
 from reproduction.runs import Run, RunError, predict_bodies  # noqa: E402
 from reproduction.scales import SCALES  # noqa: E402
 from reproduction.tables import Table, table  # noqa: E402
 
+from hmradapter.engine.config import load_config  # noqa: E402
 from hmradapter.fileio import atomic_write  # noqa: E402
 
 
@@ -117,16 +117,23 @@ def perform(runs: list[Run], chosen: Table, args: argparse.Namespace) -> dict[st
 
 def write(folder: Path, chosen: Table, records: dict[str, list[dict]], command: str) -> None:
     """results.json and the report."""
-    counts = {row.key: trainable_parameters(f'configs/ablations/{row.config}.py') for row in chosen.rows if row.config}
+    counts = {row.key: trainable_at_full_size(f'configs/ablations/{row.config}.py') for row in chosen.rows if row.config}
     with atomic_write(folder / 'results.json', 'w') as file:
         json.dump(dict(table=chosen.number, part=chosen.part, command=command, full_size_parameters=counts,
                        runs=[record for found in records.values() for record in found]), file)
-    found = [Heading(chosen.title.capitalize(), 1), Text('Made by `tools/reproduce.py`; docs/evaluation.md says what is measured.'),
+    found = [Heading(chosen.title.capitalize(), 1),
+             Text('Made by `tools/reproduce.py`; docs/evaluation.md says what is measured.'),
              *blocks(Results(chosen, records), folder, command, counts)]
     with atomic_write(folder / 'report.md', 'w') as file:
         file.write(markdown(found, folder))
     with atomic_write(folder / 'report.html', 'w') as file:
         file.write(page(found, chosen.title))
+
+
+def trainable_at_full_size(config: str) -> int:
+    """Parameters that learn in a row's own config, counted without building its weights."""
+    model = build(load_config(config).model, 'meta')
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 if __name__ == '__main__':

@@ -9,6 +9,8 @@ from hmradapter.fileio import atomic_write
 
 from .statistics import Estimate
 
+FEW = 9  # points of a curve below which each is marked
+
 
 def plot_parameters(path: Path, rows: dict[str, tuple[int, Estimate]], base: Estimate, measure: str) -> None:
     """rows: {title: (trainable parameters, error)}; the frozen base is a line."""
@@ -37,8 +39,8 @@ def plot_curves(path: Path, rows: dict[str, list[list[tuple[int, float]]]], ylab
     def draw(axis) -> None:
         for number, (title, curves) in enumerate(rows.items()):
             for k, curve in enumerate(curves):
-                axis.plot(*zip(*curve, strict=True), color=f'C{number}', linewidth=1, alpha=0.8, marker='.' if len(curve) < 9 else None,
-                          label=title if k == 0 else None)
+                axis.plot(*zip(*curve, strict=True), color=f'C{number}', linewidth=1, alpha=0.8,
+                          marker='.' if len(curve) < FEW else None, label=title if k == 0 else None)
         axis.set(xlabel='iterations', ylabel=ylabel, **(dict(yscale='log') if log else {}))
     _figure(path, draw)
 

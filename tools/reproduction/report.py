@@ -58,13 +58,14 @@ def blocks(results: Results, folder: Path, command: str, counts: dict[str, int])
     name = f'Table {table.number}: ' if table.number else ''
     found: list[Block] = [Heading(f'{name}{table.title}')]
     if table.number:
-        found += [Text('The paper\'s figures are of another data set, other experts and another scale: only the order of rows and '
-                       'relative changes compare. Rows that are guided are told here with **predicted** guidance; the paper\'s '
-                       'are guided by the truth.'), *_order(results)]
+        found += [Text('The paper\'s figures are of another data set, other experts and another scale: only the order of rows '
+                       'and relative changes compare. Rows that are guided are told here with **predicted** guidance; the '
+                       'paper\'s are guided by the truth.'), *_order(results)]
     if table.number == 3:
         found += [Heading('The paper\'s four findings', 3), Items([_finding(results, *finding) for finding in FINDINGS])]
-    found += [Heading('Rows', 3), _numbers(results, counts), Text('mm, mean of the seeds with its 95 % bootstrap interval over '
-              'seeds and held-out sequences. In brackets after the paper\'s figures and ours: change against the frozen expert.')]
+    found += [Heading('Rows', 3), _numbers(results, counts),
+              Text('mm, mean of the seeds with its 95 % bootstrap interval over seeds and held-out sequences. In brackets '
+                   'after the paper\'s figures and ours: change against the frozen expert.')]
     found += [Heading('What guides', 3), _guidance(results), *_quartiles(results, folder), *_forgetting(results)]
     found += [*_pictures(results, folder), Heading('How', 3), Items(_how(results, command))]
     return found
@@ -82,7 +83,8 @@ def _order(results: Results) -> list[Block]:
             interval = sorted((-sign * difference.low, -sign * difference.high))
             sure = 'beyond chance' if difference.excludes_zero else 'within chance'
             swapped.append(f'{better.title} is better than {worse.title} by {abs(difference.mean):.2f} mm '
-                           f'[{interval[0]:.2f}, {interval[1]:.2f}] ({sure}); in the paper it is worse by {abs(row_gap):.1f} mm.')
+                           f'[{interval[0]:.2f}, {interval[1]:.2f}] ({sure}); in the paper it is worse by '
+                           f'{abs(row_gap):.1f} mm.')
         else:
             agreed += 1
     total = agreed + len(swapped)
@@ -111,7 +113,8 @@ def _numbers(results: Results, counts: dict[str, int]) -> Grid:
     rows = []
     for row in results.rows:
         trainable = results.records[row.key][0]['trainable']
-        cells = [row.title, f'{trainable:,}' if trainable else '-', f'{counts[row.key] / 1e6:.1f}M' if counts.get(row.key) else '-',
+        cells = [row.title, f'{trainable:,}' if trainable else '-',
+                 f'{counts[row.key] / 1e6:.1f}M' if counts.get(row.key) else '-',
                  *([row.params or '-'] if table.number else [])]
         for measure in table.measures:
             if table.number:
@@ -129,7 +132,8 @@ def _change(value: float, base: float | None, is_base: bool) -> str:
 
 def _guidance(results: Results) -> Grid:
     kinds = ('true', 'predicted', 'none') if results.table.part == 'hand' else ('true', 'predicted')
-    rows = [[row.title, *(str(results.of(row, MAIN, f'target-{kind}')) for kind in kinds)] for row in results.rows if row.guided]
+    rows = [[row.title, *(str(results.of(row, MAIN, f'target-{kind}')) for kind in kinds)]
+            for row in results.rows if row.guided]
     return Grid([f'{MAIN} of guided rows', *(f'{kind} guidance' for kind in kinds)], rows)
 
 
@@ -142,7 +146,8 @@ def _quartiles(results: Results, folder: Path) -> list[Block]:
     plot_occlusion(path, by_row, labels, MAIN)
     what = 'hands' if results.table.part == 'hand' else 'persons, by the more hidden hand'
     return [Heading('By occlusion', 3),
-            Grid([f'{MAIN}, {what} by what is in sight', *labels], [[title, *map(str, errors)] for title, errors in by_row.items()]),
+            Grid([f'{MAIN}, {what} by what is in sight', *labels],
+                 [[title, *map(str, errors)] for title, errors in by_row.items()]),
             Picture(path, f'{MAIN} by occlusion')]
 
 

@@ -29,6 +29,7 @@ from .scales import Scale
 from .tables import Row
 
 CONFIGS = Path('configs/ablations')
+PAPERS_ADAPTER = dict(hand='hand/table3_no6_ours', body='body/table4_no6_ours')
 GUIDANCE = ('true', 'predicted', 'none')  # what a guided hand row is given at test time
 POLL_SECONDS = 2.0
 _ITERATION = re.compile(r'Iter\(train\) \[ *(\d+)/')
@@ -69,7 +70,7 @@ class Run:
     @property
     def config(self) -> str:
         """The row's own lines, or of the base those of the paper's adapter, whose file is then not loaded."""
-        return str(CONFIGS / f'{self.row.config or dict(hand="hand/table3_no6_ours", body="body/table4_no6_ours")[self.part]}.py')
+        return str(CONFIGS / f'{self.row.config or PAPERS_ADAPTER[self.part]}.py')
 
     @property
     def evaluations(self) -> list[Evaluation]:
@@ -143,10 +144,8 @@ class Run:
         else:
             advance(share)
         trained = time.time() - start
-        evaluations = {}
-        for evaluation in self.evaluations:
-            evaluations[evaluation.name] = self._evaluate(evaluation, running)
-            advance((1 - share) / len(self.evaluations))
+        evaluations = self._evaluate(running)
+        advance(1 - share)
         record = dict(part=self.part, row=self.row.key, title=self.row.title, seed=self.seed, config=self.config,
                       options=self.training_options(), identity=self.identity(), iterations=self.iterations,
                       trainable=self._trainable(), train_seconds=round(trained, 1),
@@ -194,20 +193,24 @@ class Run:
         advance((count - seen) / count)
         (self.folder / 'trained').touch()
 
-    def _evaluate(self, evaluation: Evaluation, running: set) -> dict:
-        kept = self.folder / f'{evaluation.name}.json'
-        if kept.is_file():
-            return json.loads(kept.read_text())
-        dump = self.folder / f'{evaluation.name}.npz'
-        command = [sys.executable, 'tools/test.py', self.config, '--adapter', str(self.weights) if self.row.config else 'none',
-                   '--work-dir', str(self.folder / 'evaluation'), '--dump', str(dump), '--cfg-options',
-                   *_pairs(self.test_options(evaluation))]
-        run_command(command, self.folder / f'{evaluation.name}.log', running)
-        result = summary_of(dump)
-        with atomic_write(kept, 'w') as file:
-            json.dump(result, file)
-        dump.unlink()
-        return result
+    def _evaluate(self, running: set) -> dict[str, dict]:
+        """`summary_of` every evaluation; those that are missing are made in one process."""
+        kept = {evaluation: self.folder / f'{evaluation.name}.json' for evaluation in self.evaluations}
+        missing = [evaluation for evaluation, path in kept.items() if not path.is_file()]
+        if missing:
+            requests = self.folder / 'evaluations.json'
+            weights = str(self.weights) if self.row.config else 'none'
+            with atomic_write(requests, 'w') as file:
+                json.dump([[self.config, '--adapter', weights, '--work-dir', str(self.folder / 'evaluation'),
+                            '--dump', str(kept[evaluation].with_suffix('.npz')), '--cfg-options',
+                            *_pairs(self.test_options(evaluation))] for evaluation in missing], file)
+            run_command([sys.executable, 'tools/reproduction/evaluate.py', str(requests)], self.folder / 'evaluation.log', running)
+        for evaluation in missing:
+            dump = kept[evaluation].with_suffix('.npz')
+            with atomic_write(kept[evaluation], 'w') as file:
+                json.dump(summary_of(dump), file)
+            dump.unlink()
+        return {evaluation.name: json.loads(path.read_text()) for evaluation, path in kept.items()}
 
     @property
     def weights(self) -> Path:
@@ -241,8 +244,9 @@ def predict_bodies(root: Path, scale: Scale, domain: str, split: str, options: t
     given = {'data_root': scale.data[domain]} if scale.data[domain] else {}
     if split == 'train':
         given |= {'test_dataloader.dataset.source.split': 'train'}
-    command = [sys.executable, 'tools/test.py', scale.guides['body'], '--adapter', 'none', '--work-dir', str(path.parent / 'log'),
-               '--dump', str(path.with_suffix('.whole.npz')), '--cfg-options', *_pairs(given), *options]
+    command = [sys.executable, 'tools/test.py', scale.guides['body'], '--adapter', 'none', '--work-dir',
+               str(path.parent / 'log'), '--dump', str(path.with_suffix('.whole.npz')), '--cfg-options', *_pairs(given),
+               *options]
     run_command(command, path.with_suffix('.log'), running)
     arrays = load_npz(path.with_suffix('.whole.npz'), ('key', 'pred_global_orient', 'pred_body_pose'))
     with atomic_write(path) as file:
@@ -251,7 +255,7 @@ def predict_bodies(root: Path, scale: Scale, domain: str, split: str, options: t
 
 
 def summary_of(dump: Path) -> dict:
-    """Errors of every sample of a dump, 0.01 mm: {'protocol', 'key', 'visibility', 'is_right' of hands, 'errors': {measure: [...]}}."""
+    """Errors of every sample of a dump, 0.01 mm: protocol, key, visibility, is_right of hands, errors {measure: [...]}."""
     arrays = load_npz(dump)
     meta = json.loads(str(arrays['meta']))
     errors = {_MEASURES[name.removeprefix('error_')]: _numbers(values, 2) for name, values in arrays.items()
@@ -284,7 +288,8 @@ def _running(command: list[str], log: Path, running: set) -> Iterator[subprocess
                 process.terminate()
                 process.wait()
     if process.returncode:
-        raise RunError(f'{" ".join(command)}\nfailed with exit status {process.returncode}; the end of {log}:\n{_tail(log, 15)}')
+        raise RunError(f'{" ".join(command)}\nfailed with exit status {process.returncode}; the end of {log}:\n'
+                       f'{_tail(log, 15)}')
 
 
 def machine() -> str:

@@ -1,4 +1,4 @@
-"""How large the experiments are run: the same rows on the open world in a smoke test, on two cores over night, or as in the paper."""
+"""How large the experiments are: a smoke test, two cores over night (both on the open world), or as in the paper."""
 from dataclasses import dataclass
 
 OPEN = 'data/open'

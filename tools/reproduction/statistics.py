@@ -1,8 +1,8 @@
 """What runs of several seeds say of a row: means, and what other seeds and other held-out sequences would do to them.
 
-R runs, N samples, U sequences, D draws of the bootstrap. A run's number is the mean over samples (of hands: of the left ones and of
-the right ones, averaged); a row's number is the mean of its runs. One draw takes as many seeds and as many sequences, with
-replacement, the same sequences for all rows, so that differences between rows are paired.
+R runs, N samples, U sequences, D draws of the bootstrap. A run's number is the mean over samples (of hands: of the left ones
+and of the right ones, averaged); a row's number is the mean of its runs. One draw takes as many seeds and as many sequences,
+with replacement, the same sequences for all rows, so that differences between rows are paired.
 """
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ def sides(evaluation: dict) -> np.ndarray:
 
 
 def occlusion_quartiles(evaluation: dict) -> list[tuple[str, np.ndarray]]:
-    """Four groups of equal size, most visible first: (range of visible shares, members (N,) bool); none where nothing is known."""
+    """Four groups of equal size, most visible first: (visible shares, members (N,) bool); none where nothing is known."""
     visibility = np.array([np.nan if value is None else value for value in evaluation['visibility']], dtype=float)
     known = np.flatnonzero(np.isfinite(visibility))
     order = known[np.argsort(-visibility[known], kind='stable')]

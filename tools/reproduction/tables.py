@@ -120,7 +120,8 @@ BEYOND = {
 
 def table(name: str) -> Table:
     """'3' to '6', 'beyond-hand' or 'beyond-body'; ValueError for another name."""
-    known = {str(number): found for number, found in TABLES.items()} | {f'beyond-{part}': found for part, found in BEYOND.items()}
+    known = {str(number): found for number, found in TABLES.items()}
+    known |= {f'beyond-{part}': found for part, found in BEYOND.items()}
     if name not in known:
         raise ValueError(f'--table is {name!r}; there are {", ".join(known)}.')
     return known[name]
