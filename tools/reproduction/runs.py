@@ -204,7 +204,8 @@ class Run:
                 json.dump([[self.config, '--adapter', weights, '--work-dir', str(self.folder / 'evaluation'),
                             '--dump', str(kept[evaluation].with_suffix('.npz')), '--cfg-options',
                             *_pairs(self.test_options(evaluation))] for evaluation in missing], file)
-            run_command([sys.executable, 'tools/reproduction/evaluate.py', str(requests)], self.folder / 'evaluation.log', running)
+            run_command([sys.executable, 'tools/reproduction/evaluate.py', str(requests)], self.folder / 'evaluation.log',
+                        running)
         for evaluation in missing:
             dump = kept[evaluation].with_suffix('.npz')
             with atomic_write(kept[evaluation], 'w') as file:
