@@ -130,6 +130,22 @@ def test_a_part_of_another_config_is_taken_with_changes_on_top(tmp_path, write):
     assert load_config(whole, {'model.width': 2}).model.width == 2
 
 
+def test_a_file_is_laid_on_another_base_by_an_option(write):
+    other = write("data_root = 'elsewhere'\nmodel = dict(width=5, dropout=0.25)", 'other.py')
+    row = write('model = dict(width=2 * _base_.model.width)', 'row.py')
+    assert load_config(row).model.width == 16
+    cfg = load_config(row, {'_base_': str(other), 'data_root': '/new'})
+    assert (cfg.model.width, cfg.model.dropout, cfg.filename) == (10, 0.25, str(row))
+    assert cfg.val_dataloader.dataset.data_root == '/new'
+
+
+def test_a_base_that_is_missing_or_cannot_be_exchanged_is_named(write, tmp_path):
+    with pytest.raises(ConfigError, match='gone.py, a _base_ of .*row.py, does not exist'):
+        load_config(write('', 'row.py'), {'_base_': str(tmp_path / 'gone.py')})
+    with pytest.raises(ConfigError, match='toy_config.py has 1 mistake:\n  it has no _base_ that the option could exchange'):
+        load_config(TOY, {'_base_': str(write('', 'row.py'))})
+
+
 @pytest.mark.parametrize(('part', 'message'), [
     ("('missing.py', 'model')", "is named by from_config, but is not in"),
     ("('part.py', 'modell')", "from_config asks for its 'modell', which it does not have. Did you mean 'model'?")])

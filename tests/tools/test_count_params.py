@@ -58,23 +58,26 @@ def test_own_norms_and_depth_of_the_listing(capsys):
     assert len(blocks) == 6 and len(set(blocks)) == 1
 
 
-def small(adapter=None, **head) -> dict:
+def small(adapter=None, trainable=('adapter',), **head) -> dict:
     return dict(type='HandExpert',
                 backbone=dict(type='HaMeRViT', img_size=(64, 48), embed_dim=48, depth=2, num_heads=3, drop_path_rate=0.0),
                 head=dict(type='MANODecoderHead', context_dim=48, dim=40, depth=2, heads=4, head_dim=12, mlp_dim=24, **head),
-                adapter=adapter, trainable=['adapter'] if adapter else None, frozen_dtype='fp32')
+                adapter=adapter, trainable=list(trainable) if adapter else None, frozen_dtype='fp32')
 
 
 @pytest.mark.parametrize('config', [
     small(dict(type='HandAdapter')), small(dict(type='HandAdapter', own_norms=True, joint_embedding=True, zero_gate=True)),
-    small(dict(type='HandAdapter', joints='body')), small(), small(token='mean_shape', ief_iters=3)],
-    ids=['paper', 'switches', 'body', 'expert alone', 'error feedback'])
+    small(dict(type='HandAdapter', joints='body')), small(), small(token='mean_shape', ief_iters=3),
+    small(dict(type='KinematicHandAdapter')), small(dict(type='ImageTokenHandAdapter')),
+    small(dict(type='WeightedSumHandAdapter'), ['head', 'adapter']),
+    small(dict(type='LoRAAdapter', places=['decoder', 'backbone'], rank=2))],
+    ids=['paper', 'switches', 'body', 'expert alone', 'error feedback', 'kinematic', 'image tokens', 'weighted sum', 'lora'])
 def test_small_models_against_their_own_gradients(config):
     """Through the estimator's own forward, fused, in float32, at the model's own size."""
     torch.manual_seed(1)
     model = TOOL['build'](config, 'cpu')
     for name, parameter in model.named_parameters():
-        if name.endswith('gate') or name.endswith('joint_embedding'):
+        if name.endswith(('gate', 'joint_embedding', 'B.weight')):
             torch.nn.init.normal_(parameter.data)  # at their initial zero they hide the rest for one step
     outputs = model(torch.randn(4, 3, 64, 64), TOOL['_guidance'](4).map(torch.Tensor.float), mode='tensor')
     sum((value * torch.randn_like(value)).sum() for value in outputs.values()).backward()
@@ -92,3 +95,18 @@ def test_a_model_whose_twin_is_unknown_is_named(capsys):
     config['backbone']['type'] = 'OtherViT'
     with pytest.raises(ValueError, match="'OtherViT'; the twin knows"):
         TOOL['tiny'](config)
+
+
+def test_the_column_of_trainable_parameters_beside_the_papers(capsys):
+    TOOL['main'](['--tables'])
+    rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert len(rows) == 12
+    for _, row, counted, paper in rows:
+        millions = int(counted.replace(',', '')) / 1e6
+        printed = '670' if paper == '671M' else paper[:-1]  # docs/paper.md
+        assert printed in (f'{millions:.0f}', str(int(millions))), row  # rounded, or cut as 39.5 to 39
+
+
+def test_a_config_or_the_tables_are_asked_for(capsys):
+    with pytest.raises(SystemExit):
+        TOOL['main']([])

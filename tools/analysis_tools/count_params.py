@@ -3,7 +3,7 @@
     python tools/analysis_tools/count_params.py configs/hand_adapter_arctic.py
     python tools/analysis_tools/count_params.py configs/body_adapter_arctic.py
     python tools/analysis_tools/count_params.py CONFIG --cfg-options model.adapter.own_norms=True --depth 2
-    python tools/analysis_tools/count_params.py --tables       what learns in the rows of tables 3 and 4, beside the paper's figures
+    python tools/analysis_tools/count_params.py --tables          what learns in tables 3 and 4, beside the paper's figures
 
 `expert` is backbone and head, without the adapter. `trainable_with_gradient` leaves out what can never learn, such as the q and
 k rows of a self-attention over one token. It is measured: a twin of the model, as deep but a few channels wide, gets random

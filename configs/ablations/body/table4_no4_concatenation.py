@@ -1,4 +1,4 @@
-"""No. 4 of table 4, "concatenation" of table 6: knuckle features beside the regressor's input, which learns with all of the head.
+"""No. 4 of table 4, "concatenation" of table 6: knuckle features beside the regressor's input; all of the head learns.
 31,416,088 parameters (the paper: 31M)."""
 _base_ = ['../../body_adapter_arctic.py']
 

@@ -1,4 +1,4 @@
-"""Weighted sum of table 6: task tokens and the hands' feature, each as far as a moderator trusts it; the head learns with it."""
+"""Weighted sum of table 6: task tokens and the hands' feature, each as far as a moderator trusts it; the head learns, too."""
 _base_ = ['../../body_adapter_arctic.py']
 
 model = dict(

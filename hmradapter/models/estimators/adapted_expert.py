@@ -73,7 +73,7 @@ class AdaptedExpert(BaseModel):
     def _build_adapter(self, adapter: dict | None) -> Adapter | None:
         if not adapter:
             return None
-        reads = inspect.signature(ADAPTERS.get(adapter['type'])).parameters
+        reads = inspect.signature(ADAPTERS.get(adapter['type']) or Adapter).parameters  # `build` names an unknown type
         built = ADAPTERS.build(adapter, default_args={name: size for name, size in self.head.sizes.items() if name in reads})
         built.init_from(self)
         return built
