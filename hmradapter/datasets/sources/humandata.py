@@ -52,7 +52,7 @@ class HumanDataSource(Source):
     licence = 'that of the data set inside'
     site = 'https://github.com/caizhongang/SMPLer-X ("Preparation", HumanData files), https://github.com/open-mmlab/mmhuman3d'
     splits, gives = ('train', 'val', 'test'), ('hands', 'persons')
-    expected = (Expected('<name>{split}<name>.npz', 'image_path, bbox_xywh, keypoints, smplx or smpl, meta, misc'),
+    expected = (Expected('<name>{split}<name>.npz', 'persons; the option `file` names it if it is called otherwise'),
                 Expected('<images>/<name>.jpg', 'the images that it names'))
 
     def __init__(self, data_root, split: str = 'train', body_model_root=None, file: str | None = None, images: str = '',
@@ -78,10 +78,11 @@ class HumanDataSource(Source):
                 raise self.missing(path)
             return path
         found = sorted(self.data_root.glob(f'*{self.split}*.npz'))
-        if len(found) != 1:
-            others = [path.name for path in sorted(self.data_root.glob('*.npz'))]
-            raise ValueError(f'{self.data_root} has the files {", ".join(others)}: set file to one of them.') if others else \
-                self.missing(self.data_root / f'<name>{self.split}<name>.npz')
+        if not found:
+            raise self.missing(self.data_root / f'<name>{self.split}<name>.npz')
+        if len(found) > 1:
+            raise ValueError(f'{self.data_root} has {", ".join(path.name for path in found)} of the split {self.split!r}: set '
+                             'file to one of them.')
         return found[0]
 
     @cached_property
