@@ -47,6 +47,8 @@ class SMPLXLayer(SkinnedModel):
             self._keep(name, torch.from_numpy(arrays[name].astype(np.float32)))
         for side in ('left', 'right'):
             self._keep(f'{side}_hand_mean', torch.from_numpy(arrays[f'hands_mean{side[0]}'].astype(np.float32)))
+            components = arrays.get(f'hands_components{side[0]}', np.zeros((0, 45)))
+            self._keep(f'{side}_hand_components', torch.from_numpy(components.astype(np.float32)))
         hand_map = arrays.get('mano_betas_from_betas')
         self._keep('hand_betas_map', torch.from_numpy(np.zeros((0, 0)) if hand_map is None else hand_map).float())
 
@@ -68,6 +70,14 @@ class SMPLXLayer(SkinnedModel):
     def root_joint(self, betas: Tensor | None = None) -> Tensor:
         """Pelvis (B, 3) of the rest pose: what the body turns about."""
         return self.rest_joints(self._coefficients(betas, None, 1 if betas is None else len(betas)))[:, 0]
+
+    def hand_pose(self, side: str, coefficients: Tensor) -> Tensor:
+        """Axis-angle of the fingers (B, 45), absolute, of coefficients (B, n) of the file's first n principal components, in
+        the coefficients' precision: what `smplx` makes of them with use_pca=True and flat_hand_mean=False."""
+        components, count = getattr(self, f'{side}_hand_components'), coefficients.shape[1]
+        if len(components) < count:
+            raise BodyModelFileError(self.path, 'SMPL-X', f'its {side} hand has {len(components)} components, not {count}')
+        return coefficients @ components[:count].to(coefficients) + getattr(self, f'{side}_hand_mean').to(coefficients)
 
     def landmarks_only(self) -> 'SMPLXLayer':
         """A twin that skins no more vertices than its joints are made of: the same joints, `vertices` (B, v, 3) of no further
@@ -127,12 +137,18 @@ class SMPLXLayer(SkinnedModel):
 
 def _directions(path: Path, shapedirs: np.ndarray, num_betas: int, num_expression: int) -> np.ndarray:
     """Shape directions, then expression directions (V, 3, K), cut from either layout."""
-    start = _EXPRESSIONS_FROM if shapedirs.shape[-1] > _EXPRESSIONS_FROM else _FEW_SHAPES
-    has = (min(start, shapedirs.shape[-1]), max(shapedirs.shape[-1] - start, 0))
+    has = count_directions(shapedirs)
+    start = max(has[0], _FEW_SHAPES)
     if num_betas > has[0] or num_expression > has[1]:
         raise BodyModelFileError(path, 'SMPL-X', f'it has {has[0]} shape and {has[1]} expression directions, but '
                                  f'num_betas={num_betas} and num_expression={num_expression} were asked for')
     return np.concatenate([shapedirs[..., :num_betas], shapedirs[..., start:start + num_expression]], axis=-1)
+
+
+def count_directions(shapedirs: np.ndarray) -> tuple[int, int]:
+    """How many shape and expression directions a file's shapedirs (V, 3, K) have."""
+    start = _EXPRESSIONS_FROM if shapedirs.shape[-1] > _EXPRESSIONS_FROM else _FEW_SHAPES
+    return min(start, shapedirs.shape[-1]), max(shapedirs.shape[-1] - start, 0)
 
 
 def extra_joint_ids(path: Path, arrays: dict) -> list[int]:

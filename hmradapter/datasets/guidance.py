@@ -47,17 +47,20 @@ class BodyGuidance:
         if len(names) != len(poses):
             raise ValueError(f'{self.path} has {len(names)} keys, but {len(poses)} poses.')
         order = np.argsort(names)
-        keys = store.keys()
-        at = np.searchsorted(names, keys, sorter=order).clip(max=max(len(names) - 1, 0))
-        rows = order[at] if len(names) else np.zeros(len(keys), int)
         usable = poses.isfinite().all(dim=3).all(dim=2).all(dim=1).numpy()
-        found = (names[rows] == keys) & usable[rows] if len(names) else np.zeros(len(keys), bool)
-        if len(keys) and not found.any():
-            raise ValueError(f'{self.path} has a body for none of the {len(keys)} persons of {Path(store.folder).name}: its '
-                             f'keys look like {names[:1].tolist()}, those of the data set like {keys[:1].tolist()}.')
-        if not found.all():
-            print_log(f'{self.path} has bodies for {found.sum()} of {len(keys)} persons; the others go without.', 'current')
-        self._rows, self._poses = np.where(found, rows, -1), poses
+        joined = np.full(len(store), -1, np.int32)
+        start = 0
+        for keys in store.key_shards() if len(names) else ():
+            at = order[np.searchsorted(names, keys, sorter=order).clip(max=len(names) - 1)]
+            joined[start:start + len(keys)] = np.where((names[at] == keys) & usable[at], at, -1)
+            start += len(keys)
+        found = int((joined >= 0).sum())
+        if len(store) and not found:
+            raise ValueError(f'{self.path} has a body for none of the {len(store)} persons of {Path(store.folder).name}: its '
+                             f'keys look like {names[:1].tolist()}, those of the data set like {store.key(0)!r}.')
+        if found < len(store):
+            print_log(f'{self.path} has bodies for {found} of {len(store)} persons; the others go without.', 'current')
+        self._rows, self._poses = joined, poses
 
     def _read_bodies(self) -> tuple[dict, Tensor]:
         """The file's arrays and its bodies (N, 22, 3, 3)."""

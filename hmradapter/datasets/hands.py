@@ -43,21 +43,24 @@ class HandDataset(StoreDataset):
             super().full_init()
             self.guidance.open(self.store)
 
-    def list_items(self, flags: np.ndarray) -> np.ndarray:
-        """Numbers 2 * row + side of the hands to give (N,), both hands of a picture next to each other."""
-        usable = np.stack([((flags & np.uint64(NEEDED[side])) == NEEDED[side]) & (side in self.hands) for side in SIDES], 1)
-        return np.flatnonzero(usable)
+    def usable(self, flags: np.ndarray) -> np.ndarray:
+        """Which hands (R, 2) to give; number 2 * row + side, both hands of a picture next to each other."""
+        return np.stack([((flags & np.uint64(NEEDED[side])) == NEEDED[side]) & (side in self.hands) for side in SIDES], axis=1)
 
     def get_data_info(self, idx: int) -> dict:
         """The hand number `idx` on its true side, as transforms take it: pixels of the image, metres of the camera frame."""
         row, side = divmod(self.item(idx), 2)
         record = self.store.record(row)
         body_pose, has_body_pose = self.guidance(row, record)
-        hand = SIDES[side]
-        box = record['bbox_hand'][side]
-        return dict(hand_labels(record, hand), **self.about(idx, record), key=f'{self.store.key(row)}/{hand}', hand=hand,
-                    box_center=(box[:2] + box[2:]) / 2, box_wh=box[2:] - box[:2], body_pose=body_pose,
+        return dict(hand_sample(record, SIDES[side], self.store.key(row)), **self.about(idx, record), body_pose=body_pose,
                     has_body_pose=has_body_pose)
+
+
+def hand_sample(record: np.void, hand: str, key: str) -> dict:
+    """Labels, key, side and box of one hand of the record called `key`."""
+    box = record['bbox_hand'][SIDES.index(hand)]
+    return dict(hand_labels(record, hand), key=f'{key}/{hand}', hand=hand, box_center=(box[:2] + box[2:]) / 2,
+                box_wh=box[2:] - box[:2])
 
 
 def hand_labels(record: np.void, hand: str) -> dict:

@@ -1,126 +1,136 @@
-"""HumanData `.npz`, the form of SMPLer-X's training sets: persons as dicts for the transforms.
+"""HumanData `.npz`, the form of SMPLer-X's training sets, read into arrays: N persons, joints in HUMAN_DATA's order of 190.
 
-What the format leaves to convention is an argument or taken from `misc`: whether fingers are absolute (`flat_hand_mean`), and
-how much its boxes are padded already (`PersonCrop(ratio=...)`). Source: SMPLer-X `data/humandata.py`, MMHuman3D
-`docs/human_data.md`.
+The arrays are what the file says, no more: which fingers are absolute is a question of its own (`finger_convention`), boxes
+keep their padding, a missing key is missing. Object arrays go through the restricted unpickler.
+Source: MMHuman3D `docs/human_data.md` and its branch `convertors`; SMPLer-X `data/humandata.py` (which key comes first).
 """
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from hmradapter.fileio import load_npz
-from hmradapter.geometry.rotations import axis_angle_to_rotmat
-from hmradapter.structures.joints import POSE53_PARTS, WHOLE137_FROM_HUMANDATA
+from hmradapter.fileio import DamagedFileError, load_npz, npz_names
 
-from .person_boxes import part_boxes
-
-JOINTS = 190  # HUMAN_DATA order; the first 144 are SMPL-X's
+JOINTS = 190  # HUMAN_DATA's; the first 144 are SMPLX144
 KEYPOINTS_2D = ('keypoints2d', 'keypoints2d_smplx', 'keypoints2d_smpl', 'keypoints2d_original')  # first present wins
 KEYPOINTS_3D = ('keypoints3d_cam', 'keypoints3d', 'keypoints3d_smplx', 'keypoints3d_smpl', 'keypoints3d_original')
-BODIES = ('smplx', 'smpl', 'smplh')
-PART_BOXES = ('lhand_bbox_xywh', 'rhand_bbox_xywh', 'face_bbox_xywh')  # in the order of `person_boxes.PARTS`
-LARGEST_BETA = 3.0      # fits beyond it have failed
+BODIES = ('smplx', 'smpl', 'smplh')  # first present wins
+BOXES = ('bbox_xywh', 'lhand_bbox_xywh', 'rhand_bbox_xywh', 'face_bbox_xywh')
+FINGERS = ('left_hand_pose', 'right_hand_pose')
+SIZES = dict(global_orient=(3,), body_pose=(63, 69), left_hand_pose=(45,), right_hand_pose=(45,), jaw_pose=(3,), leye_pose=(3,),
+             reye_pose=(3,), transl=(3,))  # numbers a person; SMPL's body has 69
+LARGEST_BETA = 3.0  # fits beyond it have failed
+OTHERS = ('image_path', 'meta', 'misc', 'vertices3d_path', 'keypoints2d_mask', 'keypoints3d_mask', '__keypoints_compressed__')
 
 
-def read_humandata(path, image_root, hand_mean: Mapping[str, np.ndarray] | None = None,
-                   flat_hand_mean: bool | None = None) -> Iterator[dict]:
-    """Persons of a file in its order; those whose 3D joints are not finite are left out, as in SMPLer-X.
+@dataclass(frozen=True)
+class Keypoints:
+    """Joints of N persons as they are stored: (N, 190, C), or only those of `mask` (190,) bool; confidence comes last."""
+    name: str
+    stored: np.ndarray
+    mask: np.ndarray
 
-    Args:
-        hand_mean: {'left', 'right'}: (45,) axis-angle of the body model, added to fingers that are stored relative to it. What
-            a file stores is disputed for some sets (ARCTIC's has been published with the mean in it twice).
-        flat_hand_mean: True where fingers are stored absolute; None takes the word of the file's `misc`, or False.
+    def take(self, rows) -> np.ndarray:
+        """(n, 190, C) float64 of the chosen persons; joints that the file does not have are 0."""
+        chosen = self.stored[rows].astype(np.float64)
+        full = np.zeros((len(chosen), JOINTS, chosen.shape[2]))
+        full[:, self.mask] = chosen if chosen.shape[1] == self.mask.sum() else chosen[:, self.mask]
+        return full
+
+
+@dataclass(frozen=True)
+class HumanData:
+    """What a file has. images (N,) paths; boxes {name: (N, 5)} xywh px and confidence; body: which of BODIES `params` are of,
+    {name: (N, size)}, axis-angle, radians, metres, camera frame; meta and misc as they are."""
+    path: Path
+    images: list[str]
+    boxes: dict[str, np.ndarray]
+    body: str | None
+    params: dict[str, np.ndarray]
+    points_2d: Keypoints | None
+    points_3d: Keypoints | None
+    meta: Mapping
+    misc: Mapping
+    meshes: list[str] | None
+
+    @property
+    def count(self) -> int:
+        return len(self.images)
+
+    def per_image(self, name: str, width: int = 1) -> np.ndarray | None:
+        """(N, width) float64 of an entry of `meta`: one number or `width` of them, for all persons or for each; None for
+        none."""
+        if self.meta.get(name) is None:
+            return None
+        try:
+            values = np.asarray(self.meta[name], dtype=np.float64)
+            rows = self.count if values.size in (self.count, self.count * width) else 1
+            return np.broadcast_to(values.reshape(rows, -1), (self.count, width))
+        except (TypeError, ValueError) as error:
+            raise DamagedFileError(self.path, 'HumanData', f'meta[{name!r}] is not {(self.count, width)} numbers') from error
+
+
+def read_humandata(path) -> HumanData:
+    """The file's arrays, of joints and bodies those that come first.
 
     Raises:
-        KeyError: an array is missing.  ValueError: fingers are relative and no mean was given.
+        DamagedFileError: it is no HumanData file; says what of it is wrong.
     """
-    data = load_npz(path)
-    missing = [name for name in ('image_path', 'bbox_xywh') if name not in data]
+    names = npz_names(path)
+    missing = [name for name in ('image_path', 'bbox_xywh') if name not in names]
     if missing:
-        raise KeyError(f'{path} lacks {missing}: it is no HumanData file, or lists no persons. It has {sorted(data)}.')
+        raise DamagedFileError(path, 'HumanData', f'it lacks {missing}, so it lists no persons; it has {sorted(names)}')
+    joints = [next((name for name in order if name in names), None) for order in (KEYPOINTS_2D, KEYPOINTS_3D)]
+    body = next((name for name in BODIES if name in names), None)
+    wanted = {*OTHERS, *BOXES, body, *joints, *(f'{name}_mask' for name in joints)}
+    data = load_npz(path, [name for name in names if name in wanted])
     count = len(data['image_path'])
-    body = _Parameters(data, count, hand_mean, flat_hand_mean, path)
-    points_2d, mask_2d = _keypoints(data, KEYPOINTS_2D, count, 3)
-    points_3d, mask_3d = _keypoints(data, KEYPOINTS_3D, count, 4)
-    has_3d = mask_3d.any()
-    points_2d[..., 2] = points_3d[..., 3] = mask_3d if has_3d else mask_2d  # one mask for all samples, confidence is not read
-    if not has_3d:
-        points_3d[..., 3] = 0
-    sizes = _image_sizes(data, count)
-    for i in range(count):
-        if np.isfinite(points_3d[i]).all():
-            yield dict(body.labels(i), **_part_boxes(data, i, sizes[i]), key=f'{Path(path).stem}/{i}', sample_idx=i,
-                       img_path=str(Path(image_root) / str(data['image_path'][i])), img_size=np.float32(sizes[i]),
-                       bbox_xywh=data['bbox_xywh'][i, :4], keypoints_2d=torch.from_numpy(points_2d[i]),
-                       keypoints_3d=torch.from_numpy(points_3d[i]), focal=torch.zeros(2), princpt=torch.zeros(2))
+    boxes = {name: _array(path, name, data[name], (count, 5)) for name in BOXES if name in data}
+    points = [None if name is None else _keypoints(path, data, name, shared, count, columns)
+              for name, shared, columns in zip(joints, ('keypoints2d_mask', 'keypoints3d_mask'), (3, 4), strict=True)]
+    objects = {name: data.get(name, {}) for name in ('meta', 'misc')}
+    for name, value in objects.items():
+        if not isinstance(value, Mapping):
+            raise DamagedFileError(path, 'HumanData', f'{name} is a {type(value).__name__}, not a dict')
+    meshes = [str(name) for name in data['vertices3d_path']] if 'vertices3d_path' in data else None
+    return HumanData(Path(path), [str(name).lstrip('/') for name in data['image_path']], boxes, body,
+                     {} if body is None else _params(path, data[body], count), *points, **objects, meshes=meshes)
 
 
-class _Parameters:
-    """SMPL-X (or SMPL) parameters of a file; what is missing is the identity or zero and not valid."""
-
-    def __init__(self, data: dict, count: int, hand_mean: Mapping | None, flat_hand_mean: bool | None, path):
-        self.kind = next((name for name in BODIES if name in data), None)
-        self.params = dict(data[self.kind]) if self.kind else {}
-        self.count = count
-        misc = data.get('misc')
-        if flat_hand_mean is None:
-            flat_hand_mean = isinstance(misc, dict) and misc.get('flat_hand_mean', False)
-        has_hands = any(f'{side}_hand_pose' in self.params for side in ('left', 'right'))
-        if has_hands and not flat_hand_mean and hand_mean is None:
-            raise ValueError(f'{path} has fingers relative to the mean hand: give `hand_mean` of the body model, or '
-                             'flat_hand_mean=True if the file is known to hold absolute ones.')
-        self.hand_mean = None if flat_hand_mean else hand_mean
-        if 'betas_neutral' in self.params:
-            self.params['betas'] = self.params['betas_neutral']
-
-    def labels(self, i: int) -> dict:
-        """pose (53, 3, 3), fingers absolute, pose_valid (53,), betas, has_betas, expression, has_expression, transl (3,)."""
-        vectors, valid = torch.zeros(53, 3), torch.zeros(53)
-        for name, part in POSE53_PARTS.items():
-            if name in self.params:
-                joints = part.stop - part.start
-                values = torch.from_numpy(np.float32(self.params[name][i])).reshape(-1, 3)[:joints]  # SMPL has 23 of the body
-                if name.endswith('hand_pose') and self.hand_mean is not None:
-                    values = values + torch.as_tensor(self.hand_mean[name.split('_')[0]], dtype=torch.float32).reshape(-1, 3)
-                vectors[part], valid[part] = values, 1
-        betas = self._coefficients('betas', i) if self.kind == 'smplx' else torch.zeros(10)  # others have another shape space
-        if betas.abs().max() > LARGEST_BETA:
-            betas = torch.zeros_like(betas)
-        return dict(pose=axis_angle_to_rotmat(vectors), pose_valid=valid, betas=betas, has_betas=float(betas.any()),
-                    expression=self._coefficients('expression', i), has_expression=float('expression' in self.params),
-                    transl=torch.from_numpy(np.float32(self.params.get('transl', np.zeros((self.count, 3)))[i])))
-
-    def _coefficients(self, name: str, i: int) -> Tensor:
-        return torch.from_numpy(np.float32(self.params[name][i]))[:10] if name in self.params else torch.zeros(10)
+def _keypoints(path, data: dict, name: str, shared: str, count: int, columns: int) -> Keypoints:
+    stored = np.asarray(data[name])
+    given = data.get(f'{name}_mask', data.get(shared))
+    mask = np.ones(JOINTS, bool) if given is None else _array(path, f'{name}_mask', given, (JOINTS,)) > 0
+    compressed = bool(data.get('__keypoints_compressed__', False))
+    expected = (count, int(mask.sum()) if compressed else JOINTS, columns)
+    if stored.shape != expected:
+        raise DamagedFileError(path, 'HumanData', f'{name} has the shape {stored.shape}, its mask and __keypoints_compressed__='
+                                                  f'{compressed} say {expected}')
+    return Keypoints(name, stored, mask)
 
 
-def _keypoints(data: dict, names: tuple[str, ...], count: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (N, 137, columns) and their mask (137,) of the first of `names` that the file has; zeros without any."""
-    name = next((name for name in names if name in data), None)
-    if name is None:
-        return np.zeros((count, len(WHOLE137_FROM_HUMANDATA), columns), np.float32), np.zeros(len(WHOLE137_FROM_HUMANDATA))
-    stored, mask = data[name], np.asarray(data.get(f'{name}_mask', np.ones(JOINTS))) > 0
-    if bool(data.get('__keypoints_compressed__', False)):
-        full = np.zeros((count, JOINTS, stored.shape[2]), np.float32)
-        full[:, mask] = stored
-        stored = full
-    order = list(WHOLE137_FROM_HUMANDATA)
-    found = np.zeros((count, len(order), columns), np.float32)
-    found[..., :columns - 1] = stored[:, order, :columns - 1]
-    return found, mask[order].astype(np.float32)
+def _params(path, content, count: int) -> dict[str, np.ndarray]:
+    """Parameters (N, size) float64 of those that are known by name, betas, betas_neutral and expression of whatever size."""
+    if not isinstance(content, Mapping):
+        raise DamagedFileError(path, 'HumanData', f'the parameters are a {type(content).__name__}, not a dict')
+    params = {}
+    for name in (*SIZES, 'betas', 'betas_neutral', 'expression', 'betas_extra'):
+        if content.get(name) is None:
+            continue
+        try:
+            values = np.asarray(content[name], dtype=np.float64).reshape(count, -1)
+        except (TypeError, ValueError) as error:
+            raise DamagedFileError(path, 'HumanData', f'{name} is not one row for each of {count} persons: {error}') from error
+        if name in SIZES and values.shape[1] not in SIZES[name]:
+            raise DamagedFileError(path, 'HumanData', f'{name} has {values.shape[1]} numbers a person, not {SIZES[name]}')
+        params[name] = values
+    return params
 
 
-def _image_sizes(data: dict, count: int) -> np.ndarray:
-    """(N, 2) as (W, H)."""
-    meta = data.get('meta')
-    if not isinstance(meta, dict) or 'width' not in meta or 'height' not in meta:
-        raise KeyError('the HumanData file has no `meta` with width and height of its images, by which boxes are cut; add '
-                       'them.')
-    return np.stack((np.broadcast_to(meta['width'], count), np.broadcast_to(meta['height'], count)), axis=1)
-
-
-def _part_boxes(data: dict, i: int, img_size) -> dict:
-    return part_boxes([data[name][i, :4] if name in data and data[name][i, 4] > 0 else None for name in PART_BOXES], img_size)
+def _array(path, name: str, value, shape: tuple[int, ...]) -> np.ndarray:
+    """float64 of `shape`."""
+    try:
+        return np.asarray(value, dtype=np.float64).reshape(shape)
+    except (TypeError, ValueError) as error:
+        raise DamagedFileError(path, 'HumanData', f'{name} has the shape {np.shape(value)}, not {shape}') from error

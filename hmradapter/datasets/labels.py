@@ -26,14 +26,15 @@ class View(NamedTuple):
     img_size: Tensor
 
 
-def set_cameras(records: np.ndarray, view: View) -> None:
-    """Image size, intrinsics and extrinsics of the records."""
+def set_cameras(records: np.ndarray, view: View, world: bool = True) -> None:
+    """Image size, intrinsics and extrinsics of the records; without the latter where the source knows no `world`."""
     records['hw'] = view.img_size.flip(-1).numpy()
     records['focal'] = torch.stack((view.intrinsics[:, 0, 0], view.intrinsics[:, 1, 1]), dim=-1).numpy()
     records['princpt'] = view.intrinsics[:, :2, 2].numpy()
-    records['cam_R'], records['cam_t'] = view.rotation.numpy(), view.translation.numpy()
-    for name in ('has_K', 'has_extrinsics'):
-        set_flag(records, name)
+    set_flag(records, 'has_K')
+    if world:
+        records['cam_R'], records['cam_t'] = view.rotation.numpy(), view.translation.numpy()
+        set_flag(records, 'has_extrinsics')
 
 
 def set_hand(records: np.ndarray, side: str, pose: Tensor, orient: Tensor, transl: Tensor, betas: Tensor, root: Tensor,
@@ -48,18 +49,32 @@ def set_hand(records: np.ndarray, side: str, pose: Tensor, orient: Tensor, trans
     Returns:
         (N,) bool: which hands have a box. A hand with a value that is not finite gets nothing at all.
     """
-    i = SIDES.index(side)
     # as float32, which the records hold: a damaged file may well say 1e200
     finite = torch.stack([value.float().flatten(1).isfinite().all(1) for value in (pose, orient, transl, betas, points)]).all(0)
     pose, orient, transl, betas, points = (torch.where(finite.view(-1, *[1] * (value.ndim - 1)), value, 0.0)
                                            for value in (pose, orient, transl, betas, points))
+    set_mano(records, side, pose, orient, transl, betas, root, finite, view)
+    return set_hand_points(records, side, points, finite, view)
+
+
+def set_mano(records: np.ndarray, side: str, pose: Tensor, orient: Tensor, transl: Tensor, betas: Tensor, root: Tensor,
+             valid: Tensor, view: View) -> None:
+    """Parameters of one hand of every record, as in `set_hand`; a hand that is not valid (N,) gets none."""
     turned, moved = kinematics.move_root(axis_angle_to_rotmat(orient), transl, root, view.rotation, view.translation)
     values = dict(hand_pose=pose, hand_global_orient=rotmat_to_axis_angle(turned), hand_betas=betas, hand_transl=moved)
     for name, value in values.items():
-        records[name][:, i] = torch.where(finite.view(-1, *[1] * (value.ndim - 1)), value, 0.0).numpy()
+        records[name][:, SIDES.index(side)] = torch.where(valid.view(-1, *[1] * (value.ndim - 1)), value, 0.0).numpy()
     for name in ('pose', 'global', 'betas', 'transl'):
-        set_flag(records, f'has_{side}_hand_{name}', finite.numpy())
-    return _set_points(records, points, finite, view, ('hand_kpts2d', 'hand_kpts3d', 'bbox_hand'), f'{side}_hand', i)
+        set_flag(records, f'has_{side}_hand_{name}', valid.numpy())
+
+
+def set_hand_points(records: np.ndarray, side: str, points: Tensor, known: Tensor, view: View,
+                    in_3d: Tensor | None = None) -> Tensor:
+    """Keypoints and box of one hand of every record from points (N, 21, 3), HAND21 in the source's frame, metres, of which
+    those `known`, (N,) whole hands or (N, 21) joints, count; `in_3d` (N,) says whose 3D does, too, all by default. Returns (N,)
+    which hands have a box."""
+    return _set_points(records, points, known, view, ('hand_kpts2d', 'hand_kpts3d', 'bbox_hand'), f'{side}_hand',
+                       SIDES.index(side), in_3d)
 
 
 def set_hand_of_body(records: np.ndarray, side: str, pose: Tensor, orient: Tensor, points: Tensor, valid: Tensor,
@@ -78,8 +93,7 @@ def set_hand_of_body(records: np.ndarray, side: str, pose: Tensor, orient: Tenso
     records['hand_global_orient'][:, i] = torch.where(valid[:, None], rotmat_to_axis_angle(orient), 0.0).numpy()
     for name in ('pose', 'global'):
         set_flag(records, f'has_{side}_hand_{name}', valid.numpy())
-    points = torch.where(valid.view(-1, 1, 1), points, 0.0)
-    return _set_points(records, points, valid, view, ('hand_kpts2d', 'hand_kpts3d', 'bbox_hand'), f'{side}_hand', i)
+    return set_hand_points(records, side, torch.where(valid.view(-1, 1, 1), points, 0.0), valid, view)
 
 
 def set_body(records: np.ndarray, params: dict[str, Tensor], root: Tensor, points: Tensor, valid: Tensor,
@@ -146,7 +160,7 @@ def mesh_boxes(meshes: np.ndarray, rows: np.ndarray, view: View, chunk: int = 64
     for start in range(0, len(rows), chunk):
         part = View(*(field[start:start + chunk] for field in view))
         points = torch.from_numpy(meshes[rows[start:start + chunk]]).double()
-        _, pixels, front = _projected(points, torch.ones(len(points), dtype=torch.bool), part)
+        _, pixels, front = _projected(points, torch.ones(points.shape[:2], dtype=torch.bool), part)
         box, shown = tight_boxes(pixels, front, part)
         found[0].append(boxes.clip_box(box, part.img_size).numpy())
         found[1].append(shown.numpy())
@@ -165,27 +179,28 @@ def tight_boxes(pixels: Tensor, front: Tensor, view: View) -> tuple[Tensor, Tens
 
 
 def _set_points(records: np.ndarray, points: Tensor, valid: Tensor, view: View, names: tuple[str, str, str], who: str,
-                at) -> Tensor:
-    """Points (N, J, 3) of the source's frame into 2D, 3D and box fields; `at` is the hand's place in them. Returns who has
-    a box."""
-    seen, pixels, front = _projected(points, valid, view)
+                at, in_3d: Tensor | None = None) -> Tensor:
+    """Points (N, J, 3) of the source's frame, valid as a whole (N,) or one by one (N, J), into 2D, 3D and box fields; `at` is
+    the hand's place in them. Returns who has a box."""
+    known = valid[:, None].expand(points.shape[:2]) if valid.ndim == 1 else valid
+    seen, pixels, front = _projected(points, known, view)
     box, boxed = tight_boxes(pixels, front, view)
-    count, confidence = points.shape[1], torch.ones_like(seen[..., :1])
+    count, deep = points.shape[1], known if in_3d is None else known & in_3d[:, None]
     places = [records[name] if isinstance(at, slice) else records[name][:, at] for name in names]
-    places[0][:, :count] = torch.cat((pixels, front[..., None] * confidence), dim=-1).numpy()
-    places[1][:, :count] = torch.cat((seen, valid[:, None, None] * confidence), dim=-1).numpy()
+    places[0][:, :count] = torch.cat((pixels, front[..., None].to(pixels)), dim=-1).numpy()
+    places[1][:, :count] = torch.cat((torch.where(deep[..., None], seen, 0.0), deep[..., None].to(seen)), dim=-1).numpy()
     places[2][:] = box.numpy()
     tag = f'{who}_' if who else ''
-    set_flag(records, f'has_{tag}kpts2d', valid.numpy())
-    set_flag(records, f'has_{tag}kpts3d', valid.numpy())
+    set_flag(records, f'has_{tag}kpts2d', known.any(1).numpy())
+    set_flag(records, f'has_{tag}kpts3d', deep.any(1).numpy())
     set_flag(records, f'has_bbox_{who or "body"}', boxed.numpy())
     return boxed
 
 
-def _projected(points: Tensor, valid: Tensor, view: View) -> tuple[Tensor, Tensor, Tensor]:
+def _projected(points: Tensor, known: Tensor, view: View) -> tuple[Tensor, Tensor, Tensor]:
     """Points (N, J, 3) of the source's frame -> metres of the camera's, pixels, and which of them (N, J) lie in front of it.
-    What does not, or is not valid (N,), is 0."""
+    What does not, or is not known (N, J), is 0."""
     seen = cameras.transform_points(points, view.rotation, view.translation)
-    front = (seen[..., 2] > MIN_DEPTH) & valid[:, None]
+    front = (seen[..., 2] > MIN_DEPTH) & known
     pixels = cameras.project(torch.where(front[..., None], seen, torch.ones_like(seen)), view.intrinsics)
-    return torch.where(valid[:, None, None], seen, 0.0), torch.where(front[..., None], pixels, 0.0), front
+    return torch.where(known[..., None], seen, 0.0), torch.where(front[..., None], pixels, 0.0), front

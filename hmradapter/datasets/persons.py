@@ -26,9 +26,9 @@ class PersonDataset(StoreDataset):
     """
     what = 'person with a box'
 
-    def list_items(self, flags: np.ndarray) -> np.ndarray:
-        """Rows (N,) of the persons to give."""
-        return np.flatnonzero((flags & np.uint64(NEEDED)) == NEEDED)
+    def usable(self, flags: np.ndarray) -> np.ndarray:
+        """Which rows (R,) have a person to give."""
+        return (flags & np.uint64(NEEDED)) == NEEDED
 
     def get_data_info(self, idx: int) -> dict:
         """Person number `idx` as transforms take it: pixels of the image, metres of the camera frame."""

@@ -12,7 +12,7 @@ SCHEMA = 'hmradapter.record/1'
 SIDES = ('left', 'right')  # the axis of 2 in every hand field
 PERSON, HAND = 0, 1
 DATASETS = ('none', 'arctic', 'ehf', '3dpw', 'h36m', 'rich', 'bedlam', 'freihand', 'interhand', 'coco_wholebody', 'ubody',
-            'agora', 'egobody', 'hamer', 'humandata')
+            'agora', 'egobody', 'hamer', 'humandata', 'hamer_eval', 'hmr2_eval')
 GENDERS = ('neutral', 'male', 'female')
 MODELS = ('none', 'smpl', 'smplh', 'smplx', 'mano')
 

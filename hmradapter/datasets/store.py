@@ -1,16 +1,19 @@
-"""The prepared store, read: a folder of memory-mapped records that all workers and ranks share through the page cache.
+"""The prepared store, read: a folder of records that all workers and ranks share through the page cache.
 
     manifest.json        schema, dtype, flags, protocol, counts of kept and dropped, hashes; written last, so it vouches for all
     records-00000.npy    rows of `record.RECORD`, at most `shard_rows` a file; keys-00000.npy their names
     index.npy            flags, sequence, view, frame of every row, for filters
-    paths.npy            images that are files of their own, relative to the data set's root
+    paths.npy            images that are files of their own, relative to the image root
+    tars.npy             tars that have images, relative to the image root
+    images-00000.tar     images that were copied: then the store is the image root itself
     templates.npy        rest shapes (T, V, 3) metres of persons that have their own; only where there are any
     verts.npy            true meshes (M, V, 3) metres, camera frame, by `verts_row`; only where they were kept
 
-No pickle anywhere. Maps are opened on first use in each process and never travel to workers.
+No pickle anywhere. Files are opened on first use in each process and never travel to workers. Rows are read where they lie
+(`npy_rows`), the index in pieces: what a process keeps does not grow with the number of records.
 """
 import json
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +22,13 @@ from mmengine.logging import print_log
 
 from hmradapter.fileio import sha256_file
 
+from .npy_rows import OpenFiles
 from .record import FLAGS, INDEX, RECORD, SCHEMA, SIDES
 
 MANIFEST = 'manifest.json'
 VERTICES = 'verts.npy'
+INDEX_ROWS = 1 << 16
+SHOWN = 12  # entries of a list that a message shows
 
 
 class StoreError(ValueError):
@@ -49,10 +55,7 @@ class PreparedStore:
                 raise StoreError(f'{path} has {size} bytes, its manifest says {entry["size"]}: delete {self.folder} and '
                                  'prepare again.')
         self.shard_rows = self.manifest['shard_rows']
-        self._maps: dict[str, np.ndarray] = {}
-
-    def __getstate__(self) -> dict:
-        return {name: value for name, value in self.__dict__.items() if name != 'index'} | dict(_maps={})
+        self.files = OpenFiles(self.folder)
 
     def __len__(self) -> int:
         return self.manifest['records']
@@ -60,30 +63,71 @@ class PreparedStore:
     def record(self, row: int) -> np.void:
         """A copy of one row, its own memory, writable."""
         shard, at = divmod(self._checked(row), self.shard_rows)
-        return self._map(f'records-{shard:05d}.npy')[at:at + 1].copy()[0]
+        return np.frombuffer(self.files[f'records-{shard:05d}.npy'].data(at), RECORD)[0]
 
     def key(self, row: int) -> str:
         """Unique name of a row."""
         shard, at = divmod(self._checked(row), self.shard_rows)
-        return bytes(self._map(f'keys-{shard:05d}.npy')[at]).decode()
+        return self.files[f'keys-{shard:05d}.npy'].text(at)
 
     def path(self, row: int) -> str:
         """A row of the path table: what `offset` of a record with length -1 says."""
-        return bytes(self._map('paths.npy')[row]).decode()
+        return self.files['paths.npy'].text(row)
 
-    @cached_property
+    def tar(self, row: int) -> str:
+        """A row of the table of tars: what `shard` of a record with another length says."""
+        return self.files['tars.npy'].text(row)
+
+    def image(self, record: np.void) -> tuple[str, tuple[int, int] | None]:
+        """A record's image: its file, relative to the image root, and its bytes (offset, length) there, None for all."""
+        offset, length = int(record['offset']), int(record['length'])
+        return (self.path(offset), None) if length == -1 else (self.tar(int(record['shard'])), (offset, length))
+
+    @property
+    def image_root(self) -> Path:
+        """Folder that the images' places start from, as it was when they were prepared."""
+        root = self.manifest['image_root']
+        return self.folder if root is None else Path(root)
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the images are in the store itself, so that it needs no other folder."""
+        return self.manifest['image_root'] is None
+
+    @property
     def index(self) -> np.ndarray:
-        """(N,) rows of `record.INDEX`, memory-mapped."""
-        return self._map('index.npy')
+        """(N,) rows of `record.INDEX`, memory-mapped: what is touched counts as this process's memory."""
+        return np.load(self.folder / 'index.npy', mmap_mode='r')
+
+    def index_pieces(self, rows: int = INDEX_ROWS) -> Iterator[np.ndarray]:
+        """`index`, so many rows at a time, of which nothing stays."""
+        entries = self.files['index.npy']
+        with open(entries.path, 'rb') as file:
+            file.seek(entries.start)
+            while len(piece := np.fromfile(file, INDEX, rows)):
+                yield piece
 
     def keys(self) -> np.ndarray:
-        """All names (N,) as fixed-width bytes, read from disk: for joining with other files."""
-        count = self.manifest['shards']
-        return np.concatenate([self._map(f'keys-{shard:05d}.npy') for shard in range(count)]) if count else np.zeros(0, 'S1')
+        """All names (N,) as fixed-width bytes."""
+        return np.concatenate([np.zeros(0, 'S1'), *self.key_shards()])
+
+    def key_shards(self) -> Iterator[np.ndarray]:
+        """`keys`, a shard (n,) at a time: for joining with other files."""
+        for shard in range(self.manifest['shards']):
+            yield np.load(self.folder / f'keys-{shard:05d}.npy')
+
+    def table_sizes(self) -> tuple[int, int]:
+        """How many paths and how many tars there are."""
+        return len(self.files['paths.npy']), len(self.files['tars.npy'])
+
+    @property
+    def num_templates(self) -> int:
+        """How many rest shapes there are; 0 where persons have none of their own."""
+        return len(self.files['templates.npy']) if 'templates.npy' in self.manifest['files'] else 0
 
     def template(self, row: int) -> np.ndarray:
         """Rest shape (V, 3), metres."""
-        return np.array(self._map('templates.npy')[row])
+        return self.files['templates.npy'].row(row)
 
     @property
     def has_vertices(self) -> bool:
@@ -92,7 +136,7 @@ class PreparedStore:
 
     def vertices(self, row: int) -> np.ndarray | None:
         """True mesh (V, 3) float32 of a record's `verts_row`, metres, camera frame; its own memory. None for -1."""
-        return None if row < 0 else np.array(self._map(VERTICES)[row])
+        return None if row < 0 else self.files[VERTICES].row(row)
 
     @property
     def mesh_size(self) -> int:
@@ -109,12 +153,6 @@ class PreparedStore:
         if not 0 <= row < len(self):
             raise IndexError(f'row {row} of {self.folder}, which has {len(self)}')
         return int(row)
-
-    def _map(self, name: str) -> np.ndarray:
-        if name not in self._maps:
-            # the plain view skips np.memmap's bookkeeping, a third of a read's time; the map stays alive as its base
-            self._maps[name] = np.load(self.folder / name, mmap_mode='r').view(np.ndarray)
-        return self._maps[name]
 
 
 def is_complete(folder) -> bool:
@@ -134,6 +172,26 @@ def read_manifest(folder) -> dict:
             raise StoreError(f'{path} was written with another {name} than this version has ({manifest.get("schema")!r}, now '
                              f'{SCHEMA!r}): delete {folder} and prepare again.')
     return manifest
+
+
+def check_same(manifest: dict, wanted: dict, folder) -> None:
+    """StoreError unless the store at `folder` was made with what is wanted; it says entry by entry what differs."""
+    wanted = json.loads(json.dumps(wanted))
+    differing = list(_differences('', {name: manifest.get(name) for name in wanted}, wanted))
+    if differing:
+        raise StoreError(f'{folder} was prepared otherwise: {"; ".join(differing)}. Give another folder, or delete this one.')
+
+
+def _differences(name: str, there: object, wanted: object) -> Iterator[str]:
+    if isinstance(there, dict) and isinstance(wanted, dict):
+        for key in sorted(there.keys() | wanted.keys()):
+            yield from _differences(f'{name}.{key}' if name else key, there.get(key), wanted.get(key))
+    elif there != wanted:
+        yield f'{name} is {_brief(there)} there, {_brief(wanted)} is asked for'
+
+
+def _brief(value: object) -> str:
+    return f'a list of {len(value)}' if isinstance(value, list) and len(value) > SHOWN else json.dumps(value)
 
 
 def layout() -> dict:

@@ -13,6 +13,8 @@ from torch.utils.data import Dataset, Sampler
 
 from hmradapter.registry import DATA_SAMPLERS
 
+from .draw_order import MixtureOrder, PassOrder, mixed_seed
+
 
 class Draw(int):
     """A sample's index that remembers the number of its draw, counted over all ranks."""
@@ -28,7 +30,8 @@ class Draw(int):
 
 @DATA_SAMPLERS.register_module()
 class ResumableInfiniteSampler(Sampler):
-    """Endless passes over a dataset, each in a new order, shared by the ranks; `start_at` enters it anywhere at once.
+    """Endless passes over a dataset, each in a new order, shared by the ranks; `start_at` enters it anywhere at once. Of a
+    `MixtureDataset`, endless passes over each of its parts, which share the draws by weight.
 
     MMEngine's InfiniteSampler is replayed from its beginning at resume, images included.
     """
@@ -38,6 +41,7 @@ class ResumableInfiniteSampler(Sampler):
             raise ValueError(f'{type(dataset).__name__} is empty: no sample can be drawn. Check data_root and split.')
         self.rank, self.world_size = get_dist_info()
         self.size, self.shuffle = len(dataset), shuffle
+        self.sizes, self.shares = getattr(dataset, 'sizes', None), getattr(dataset, 'shares', None)  # of a mixture
         self.seed = sync_random_seed() if seed is None else seed
         self.start = 0
 
@@ -46,19 +50,18 @@ class ResumableInfiniteSampler(Sampler):
         self.start, self.seed = draws, seed
 
     def __iter__(self) -> Iterator[Draw]:
+        order = self._order()
         number = self.start * self.world_size + self.rank
         while True:
-            order = self._order(number // self.size)
-            begin = number
-            for number in range(begin, (begin // self.size + 1) * self.size, self.world_size):
-                yield Draw(order[number % self.size], number)
-            number += self.world_size
+            block, at = divmod(number, order.length)
+            for index in order.block(block)[at::self.world_size]:
+                yield Draw(index, number)
+                number += self.world_size
 
-    def _order(self, turn: int) -> list[int]:
-        if not self.shuffle:
-            return list(range(self.size))
-        generator = torch.Generator().manual_seed(mixed_seed(self.seed, turn))
-        return torch.randperm(self.size, generator=generator).tolist()
+    def _order(self) -> PassOrder | MixtureOrder:
+        if self.shares is None:
+            return PassOrder(self.size, self.shuffle, self.seed)
+        return MixtureOrder(self.sizes, self.shares, self.shuffle, self.seed)
 
     def __len__(self) -> int:
         return self.size
@@ -84,8 +87,3 @@ class SeededDataset(Dataset):
         if name == 'dataset':  # not set yet: while a copy is unpickled in a worker
             raise AttributeError(name)
         return getattr(self.dataset, name)
-
-
-def mixed_seed(*numbers: int) -> int:
-    """A 63-bit seed from several numbers; neighbouring numbers give unrelated seeds."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1

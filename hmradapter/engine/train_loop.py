@@ -4,11 +4,15 @@ import random
 
 import numpy as np
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmengine.runner import BaseLoop, IterBasedTrainLoop
+from torch.utils.data import IterableDataset
 
-from hmradapter.engine.resumable_data import ResumableInfiniteSampler, SeededDataset, mixed_seed
+from hmradapter.datasets.mixture import MixtureDataset
+from hmradapter.engine.draw_order import mixed_seed
+from hmradapter.engine.resumable_data import ResumableInfiniteSampler, SeededDataset
 from hmradapter.registry import LOOPS
 
 
@@ -22,7 +26,11 @@ class ResumableTrainLoop(IterBasedTrainLoop):
 
     def __init__(self, runner, dataloader: dict, max_iters: int, val_begin: int = 1, val_interval: int = 1000):
         # Not IterBasedTrainLoop's own: it starts the data workers at draw 0, before a resumed iteration is known.
-        BaseLoop.__init__(self, runner, dict(dataloader, dataset=SeededDataset(DATASETS.build(dataloader['dataset']))))
+        dataset = DATASETS.build(dataloader['dataset'])
+        if isinstance(dataset, IterableDataset):
+            raise ValueError(f'{type(dataset).__name__} is a stream, whose samples have no numbers to resume at: train it with '
+                             "train_cfg=dict(type='IterBasedTrainLoop', ...).")
+        BaseLoop.__init__(self, runner, dict(dataloader, dataset=SeededDataset(dataset)))
         if not isinstance(self.dataloader.sampler, ResumableInfiniteSampler):
             raise ValueError(f'train_dataloader.sampler is {type(self.dataloader.sampler).__name__}, but ResumableTrainLoop '
                              "needs dict(type='ResumableInfiniteSampler').")
@@ -32,6 +40,9 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self._iter = self._epoch = 0
         self.val_begin, self.val_interval = val_begin, val_interval
         self.stop_training = False  # set by EarlyStoppingHook
+        if isinstance(self.dataloader.dataset.dataset, MixtureDataset):
+            draws = 1000 * self.dataloader.batch_size * get_world_size()
+            print_log(f'{self.dataloader.dataset.summary(draws)}, which are 1000 iterations.', 'current')
         self.runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, 'metainfo', None)
 
     def run(self):

@@ -90,14 +90,18 @@ class GatheredMetric(BaseMetric):
         self.scores, arrays = self._scored(arrays)
         print_log('\n' + format_scores(self.scores), logger='current')
         if self.dump_path is not None:
-            rows = {f'error_{name}': values for name, values in self.scores.rows.items()}
-            save_dump(self.dump_path, arrays | rows, dict(
-                protocol=self.scores.protocol.id, protocol_name=self.protocol.name, run=run_facts(self.dataset_meta),
-                **self._dump_meta()), self.layout)
-            print_log(f'predictions written to {self.dump_path}; score them again with\n'
-                      f'  python tools/analysis_tools/eval_predictions.py {self.dump_path} --protocol {self.protocol.name}',
-                      logger='current')
+            self._write_dump(arrays)
         return self.scores.flat()
+
+    def _write_dump(self, arrays: dict[str, np.ndarray]) -> None:
+        """Predictions with their truth, to `dump_path`."""
+        rows = {f'error_{name}': values for name, values in self.scores.rows.items()}
+        save_dump(self.dump_path, arrays | rows, dict(
+            protocol=self.scores.protocol.id, protocol_name=self.protocol.name, run=run_facts(self.dataset_meta),
+            **self._dump_meta()), self.layout)
+        print_log(f'predictions written to {self.dump_path}; score them again with\n'
+                  f'  python tools/analysis_tools/eval_predictions.py {self.dump_path} --protocol {self.protocol.name}',
+                  logger='current')
 
 
 def as_array(tensor: Tensor) -> np.ndarray:

@@ -76,7 +76,8 @@ class HandMeshMetric(GatheredMetric):
         return score(arrays, self.protocol.on(self.dataset_meta)), arrays
 
     def _with_true_meshes(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Replace the true parameters by the meshes they describe; hands without labels get zeros."""
+        """Replace the true parameters by the meshes they describe; hands without labels get zeros. Where joints are the data
+        set's, which are in the camera frame, a mesh is put with its wrist at theirs."""
         parameters = [arrays[name] for name in TRUE_PARAMETERS]
         rest = {name: values for name, values in arrays.items() if name not in TRUE_PARAMETERS[1:]}
         vertices = np.zeros_like(arrays['pred_vertices'])
@@ -90,7 +91,8 @@ class HandMeshMetric(GatheredMetric):
                 if mesh[0].shape[1] != vertices.shape[1]:
                     raise ValueError(f'the true {side} hand has {mesh[0].shape[1]} vertices, the predicted one '
                                      f'{vertices.shape[1]}: the metric and the estimator need the same body model.')
-                vertices[part], keypoints[part] = mesh[0].numpy(), mesh[1].numpy()
+                moved = arrays['true_keypoints_3d'][part, :1] - mesh[1][:, :1].numpy() if 'true_keypoints_3d' in arrays else 0
+                vertices[part], keypoints[part] = mesh[0].numpy() + moved, mesh[1].numpy()
         rest['true_vertices'] = vertices
         rest.setdefault('true_keypoints_3d', keypoints)
         return rest

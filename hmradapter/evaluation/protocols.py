@@ -99,6 +99,29 @@ class BodyProtocol(Protocol):
                 raise ValueError(f'{field} is {getattr(self, field)!r}; it must be one of {sorted(known)}.')
 
 
+@dataclass(frozen=True)
+class KeypointProtocol(Protocol):
+    """One way to score projected joints against marked ones, as COCO-WholeBody does: object keypoint similarity by its sigmas,
+    average precision and recall over thresholds 0.5 .. 0.95, persons cut out by their annotated boxes, all with score 1.
+
+    images: 'all' of the annotation file count, so that a person without a prediction is a miss, or 'given', those that the
+    samples are of.
+    """
+    images: str = 'all'
+    measures: tuple[str, ...] = ('ap', 'ar')
+
+    known_measures = ('ap', 'ar')
+
+    @property
+    def details(self) -> str:
+        return f'OKS of 133 projected joints, annotated boxes, score 1, images {self.images}'
+
+    def check(self) -> None:
+        super().check()
+        if self.images not in ('all', 'given'):
+            raise ValueError(f"images is {self.images!r}; it must be 'all' or 'given'.")
+
+
 _SIGHT = {'all': 'all', 'image': 'whose truth projects into the image'}
 _BODY_DETAILS = {
     'SMPL-X': 'align body pelvis, hands wrist, face neck, joints J14 and HAND21 regressed',
@@ -143,7 +166,8 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
                  measures=('pve', 'pa_pve', 'mpjpe', 'pa_mpjpe')),
     BodyProtocol('ubody', 'UBody', 'intra-scene test', stride=100, sight='image'),
     BodyProtocol('agora-val', 'AGORA', 'validation', truth='stored SMPL-X mesh'),
-    BodyProtocol('bodies', 'any', 'given samples'))}
+    BodyProtocol('bodies', 'any', 'given samples'),
+    KeypointProtocol('coco-wholebody-val', 'COCO-WholeBody', 'val'))}
 
 
 def get_protocol(protocol: str | dict | Protocol, kind: type[Protocol] = Protocol) -> Protocol:
@@ -169,7 +193,8 @@ def get_protocol(protocol: str | dict | Protocol, kind: type[Protocol] = Protoco
     return changed
 
 
-_SUBJECTS = {Protocol: 'anything', HandProtocol: 'hands', BodyProtocol: 'whole bodies'}
+_SUBJECTS = {Protocol: 'anything', HandProtocol: 'hands', BodyProtocol: 'whole bodies',
+             KeypointProtocol: 'marked joints'}
 
 
 def _nearest(name: str, known) -> str:

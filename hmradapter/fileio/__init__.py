@@ -1,11 +1,13 @@
 """Files in and out: nothing that is read can run code, and nothing that is written is ever seen half done."""
 from hmradapter.fileio.atomic import atomic_write, remove_partial_files, sha256_file
+from hmradapter.fileio.coco_files import load_coco
 from hmradapter.fileio.errors import DamagedFileError, UnsafeFileError
 from hmradapter.fileio.json_files import load_json
-from hmradapter.fileio.pickles import load_npz, load_object_npy, load_pickle
+from hmradapter.fileio.json_stream import stream_json
+from hmradapter.fileio.pickles import load_npz, load_object_npy, load_pickle, npz_names
 from hmradapter.fileio.safetensors_files import read_safetensors, write_safetensors
 from hmradapter.fileio.torch_files import load_lightning_state, load_torch
 
-__all__ = ['DamagedFileError', 'UnsafeFileError', 'atomic_write', 'load_json', 'load_lightning_state', 'load_npz',
-           'load_object_npy', 'load_pickle', 'load_torch', 'read_safetensors', 'remove_partial_files', 'sha256_file',
-           'write_safetensors']
+__all__ = ['DamagedFileError', 'UnsafeFileError', 'atomic_write', 'load_coco', 'load_json', 'load_lightning_state', 'load_npz',
+           'load_object_npy', 'load_pickle', 'load_torch', 'npz_names', 'read_safetensors', 'remove_partial_files',
+           'sha256_file', 'stream_json', 'write_safetensors']

@@ -1,7 +1,20 @@
 """What reading an untrusted file can fail with. Both are ValueErrors whose message names the file."""
 
 
-class UnsafeFileError(ValueError):
+class FileError(ValueError):
+    """Carries more than its message, and travels between processes all the same."""
+
+    def __reduce__(self):
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(cls: type, args: tuple, state: dict) -> FileError:
+    error = cls.__new__(cls, *args)  # not through __init__, which makes the message
+    error.__dict__.update(state)
+    return error
+
+
+class UnsafeFileError(FileError):
     """The file asks for code outside the allow-list. Nothing of it was run."""
 
     def __init__(self, path, name: str, allowed: str):
@@ -11,7 +24,7 @@ class UnsafeFileError(ValueError):
                          'to plain arrays (.npz) or .safetensors.')
 
 
-class DamagedFileError(ValueError):
+class DamagedFileError(FileError):
     """The file is truncated, corrupt or not of the expected format."""
 
     def __init__(self, path, expected: str, cause):

@@ -3,8 +3,10 @@
 The formats behind it: MANO and SMPL-X `.pkl` (Python 2, chumpy), dataset annotations (`.pkl`, object `.npy`).
 """
 import collections
+import contextlib
 import pickle
 import zipfile
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -140,21 +142,38 @@ def load_object_npy(path):
         return read_npy(file, path)
 
 
+def npz_names(path) -> list[str]:
+    """Names of the arrays of a `.npz`, none of which is read."""
+    with _opened_npz(path) as archive:
+        return [name[:-4] for name in archive.namelist() if name.endswith('.npy')]
+
+
 def load_npz(path, names=None) -> dict:
     """Arrays of a `.npz` by name (all, or just `names`), object arrays included, as `load_object_npy` gives them."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            stored = [n[:-4] for n in archive.namelist() if n.endswith('.npy')]
-            missing = sorted(set(names or ()) - set(stored))
-            if missing:
-                raise KeyError(f'{path} lacks the arrays {missing}; it has {sorted(stored)}.')
-            content = {}
-            for name in stored if names is None else names:
-                with archive.open(f'{name}.npy') as file:
-                    content[name] = read_npy(file, path)
-            return content
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise DamagedFileError(path, 'an .npz archive', error) from error
+    stored = npz_names(path)
+    missing = sorted(set(names or ()) - set(stored))
+    if missing:
+        raise KeyError(f'{path} lacks the arrays {missing}; it has {sorted(stored)}.')
+    content = {}
+    with _opened_npz(path) as archive:
+        for name in stored if names is None else names:
+            with archive.open(f'{name}.npy') as file:
+                content[name] = read_npy(file, path)
+                while file.read(1 << 20):  # to its end, where the archive's checksum is compared
+                    pass
+    return content
+
+
+@contextlib.contextmanager
+def _opened_npz(path) -> Iterator[zipfile.ZipFile]:
+    with open(path, 'rb') as file:  # a missing file is said as such
+        try:
+            with zipfile.ZipFile(file) as archive:
+                yield archive
+        except (UnsafeFileError, DamagedFileError):
+            raise
+        except Exception as error:  # damaged bytes of a directory or of deflated data raise many kinds
+            raise DamagedFileError(path, 'an .npz archive', error) from error
 
 
 def read_npy(file, path):

@@ -22,7 +22,10 @@ HAND21_FROM_MANO = (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19,
 HAND21_FROM_SMPLX144 = {
     'left': (20, 37, 38, 39, 66, 25, 26, 27, 67, 28, 29, 30, 68, 34, 35, 36, 69, 31, 32, 33, 70),
     'right': (21, 52, 53, 54, 71, 40, 41, 42, 72, 43, 44, 45, 73, 49, 50, 51, 74, 46, 47, 48, 75)}
+# From InterHand2.6M's joints of one hand: tips first, wrist last.
+HAND21_FROM_INTERHAND = (20, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 19, 18, 17, 16)
 HAND21_MCP = (5, 9, 13, 17)
+HAND21_TIPS = (4, 8, 12, 16, 20)
 
 # Fingertip vertices of the licensed 778-vertex MANO mesh (thumb, index, middle, ring, pinky), as in the `smplx` package.
 MANO_TIP_VERTICES = (744, 320, 443, 554, 671)
@@ -56,6 +59,15 @@ WHOLE137_MIRROR_PAIRS = (
 SMPLX144_FROM_OPENPOSE25 = (55, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65)
 SMPLX144_FROM_OPENPOSE18 = (55, 12, 17, 19, 21, 16, 18, 20, 2, 5, 8, 1, 4, 7, 56, 57, 58, 59)  # OpenPose's COCO model
 SMPLX144_FROM_OPENPOSE_FACE = (*range(127, 144), *range(76, 127), -1, -1)
+
+# COCO133: COCO-WholeBody's order, 17 of COCO, 6 of the feet (big toe, small toe, heel), 68 of the face (17 of the contour, 51
+# inner ones), HAND21 of either hand; as numbers of SMPLX144. Its hips are marked at the hips' sides, some centimetres from the
+# joints 1 and 2 of SMPL-X; the hands' wrists are the body's.
+COCO133_PARTS = {'body': slice(0, 17), 'feet': slice(17, 23), 'face': slice(23, 91), 'left_hand': slice(91, 112),
+                 'right_hand': slice(112, 133)}
+COCO133_HIPS = (11, 12)
+SMPLX144_FROM_COCO133 = (55, 57, 56, 59, 58, 16, 17, 18, 19, 20, 21, 1, 2, 4, 5, 7, 8, *range(60, 66), *range(127, 144),
+                         *range(76, 127), *HAND21_FROM_SMPLX144['left'], *HAND21_FROM_SMPLX144['right'])
 
 # POSE53: SMPLer-X's rotations. 22 of the body, then 15 of each hand (MANO's order), then the jaw.
 POSE53_PARTS = {'global_orient': slice(0, 1), 'body_pose': slice(1, 22), 'left_hand_pose': slice(22, 37),

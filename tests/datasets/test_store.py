@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hmradapter.datasets import npy_rows
 from hmradapter.datasets import record as R
+from hmradapter.datasets.selection import Selection
 from hmradapter.datasets.store import PreparedStore, StoreError, is_complete
 from hmradapter.datasets.store_writer import Part, build_store
 
@@ -58,17 +60,38 @@ def test_written_and_read(tmp_path):
     assert store.manifest['dropped'] == dict(odd=sum(range(7))) and store.manifest['unlabelled'] == dict(body=7)
     assert store.manifest['hands'] == dict(left=len(expected), right=0) and len(store.manifest['examples']['odd']) == 5
     assert store.manifest['protocol'] == dict(stride=1)
+    np.testing.assert_array_equal(np.concatenate(list(store.index_pieces(16))), store.index)
     store.verify()
     with pytest.raises(IndexError, match='row 99'):
         store.record(99)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['.a.lock', 'a']
 
 
-def test_maps_do_not_travel(tmp_path):
-    store = build_store(tmp_path / 'a', UNITS, convert, ABOUT)
-    store.record(3), store.index
+def test_open_files_do_not_travel_and_are_few(tmp_path, monkeypatch):
+    monkeypatch.setattr(npy_rows, 'OPEN_FILES', 3)
+    store = build_store(tmp_path / 'a', UNITS, convert, ABOUT, shard_rows=10)
+    keys = store.keys().tolist()
+    for row in np.random.default_rng(0).integers(0, len(store), 200).tolist():
+        assert store.key(row).encode() == keys[row] and store.record(row)['kpts3d'].any()
+        assert len(store.files._open) <= 3
     other = pickle.loads(pickle.dumps(store))
-    assert not other._maps and 'index' not in other.__dict__ and other.key(3) == store.key(3)
+    assert not other.files._open and other.key(3) == store.key(3)
+    path = store.folder / 'keys-00000.npy'
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ValueError, match='keys-00000.npy ends before its row 9'):
+        other.key(9)
+
+
+@pytest.mark.parametrize('sizes', [[0], [], [8], [8, 5], [1024, 1024, 700], [64, 512 * 9, 1]])
+def test_a_selection_is_the_numbers_that_were_chosen(sizes):
+    rng = np.random.default_rng(len(sizes))
+    pieces = [rng.random(size) < share for size, share in zip(sizes, [0.5, 0.01, 1, 0.3], strict=False)]
+    chosen = np.flatnonzero(np.concatenate([np.zeros(0, bool), *pieces]))
+    selection = Selection(iter(pieces))
+    assert len(selection) == len(chosen) and [selection[i] for i in range(len(chosen))] == chosen.tolist()
+    for wrong in (-1, len(chosen)):
+        with pytest.raises(IndexError, match=f'of {len(chosen)}'):
+            selection[wrong]
 
 
 def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(tmp_path):

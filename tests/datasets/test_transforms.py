@@ -232,6 +232,20 @@ def test_loading_and_damaged_files(tmp_path):
         load(dict(img_path=tmp_path / 'none.jpg'))
 
 
+def test_a_bmp_is_looked_at(tmp_path):
+    path = tmp_path / 'a.bmp'
+    cv2.imwrite(str(path), np.zeros((5, 7, 3), np.uint8))
+    assert probe_image(path) == verify_image(path) == (7, 5)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:22] + (-5).to_bytes(4, 'little', signed=True) + whole[26:])  # rows run downwards
+    assert probe_image(path) == verify_image(path) == (7, 5)
+    for damaged, match in ((whole[:-1], 'so it was cut'), (whole[:18] + bytes(4) + whole[22:], '0x5'),
+                           (whole[:20], 'neither JPEG, PNG nor BMP')):
+        path.write_bytes(damaged)
+        with pytest.raises(ImageFileError, match=match):
+            probe_image(path)
+
+
 def test_transforms_are_registered():
     for name in ('LoadImage', 'HandCrop', 'RandomHandAugmentation', 'ColorJitter', 'GuidanceNoise', 'PackHandInputs'):
         assert TRANSFORMS.get(name) is not None

@@ -17,9 +17,9 @@ TOY = HERE / 'toy_config.py'
 
 @pytest.fixture
 def toy_runner():
-    """`toy_runner(work_dir, resume=None, **options)`: a runner of the toy; options have `__` for dots."""
-    def build(work_dir, resume=None, **options) -> HMRRunner:
-        cfg = load_config(TOY, {key.replace('__', '.'): value for key, value in options.items()})
+    """`toy_runner(work_dir, resume=None, config=TOY, **options)`: a runner of the toy; options have `__` for dots."""
+    def build(work_dir, resume=None, config=TOY, **options) -> HMRRunner:
+        cfg = load_config(config, {key.replace('__', '.'): value for key, value in options.items()})
         cfg.work_dir, cfg.experiment_name = str(work_dir), uuid.uuid4().hex  # two runs of one second share no log
         set_resume(cfg, resume)
         return HMRRunner.from_cfg(cfg)

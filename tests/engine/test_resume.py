@@ -1,5 +1,6 @@
 """An interrupted run ends where the uninterrupted one ends, bit for bit; and the latest checkpoint can always be loaded."""
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,6 +8,8 @@ import torch
 from hmradapter.engine.hooks.atomic_checkpoint import latest_checkpoint
 from hmradapter.fileio import load_torch
 from hmradapter.models.adapters.adapter_file import AdapterMismatchError
+
+MIXTURE = Path(__file__).parent / 'toy_mixture_config.py'
 
 
 def assert_identical(a, b, path='checkpoint'):
@@ -25,12 +28,13 @@ def assert_identical(a, b, path='checkpoint'):
         assert a == b, path
 
 
+@pytest.mark.parametrize('options', [{}, dict(config=MIXTURE)], ids=['one', 'mixture'])
 @pytest.mark.parametrize('workers', [0, 2])
-def test_three_and_three_iterations_are_six(tmp_path, toy_runner, workers):
+def test_three_and_three_iterations_are_six(tmp_path, toy_runner, workers, options):
     """Dropout, augmentation, data order over a pass's end, Adam's state, schedulers and a validation in between included."""
-    toy_runner(tmp_path / 'whole').train()
-    toy_runner(tmp_path / 'parts', train_cfg__max_iters=3).train()
-    toy_runner(tmp_path / 'parts', resume='auto', train_dataloader__num_workers=workers).train()
+    toy_runner(tmp_path / 'whole', **options).train()
+    toy_runner(tmp_path / 'parts', train_cfg__max_iters=3, **options).train()
+    toy_runner(tmp_path / 'parts', resume='auto', train_dataloader__num_workers=workers, **options).train()
     whole, parts = (load_torch(tmp_path / name / 'iter_6.pth') for name in ('whole', 'parts'))
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
         assert_identical(whole[part], parts[part], part)

@@ -196,6 +196,17 @@ def test_dump_scored_again_gives_the_same_numbers(tmp_path):
     assert json.loads(str(np.load(tmp_path / 'preds.npz')['meta']))['schema'] == 'hmradapter.hand_dump/1'
 
 
+def test_meshes_are_compared_at_the_wrists_also_where_joints_are_the_data_sets():
+    """Those are somewhere before the camera, while a mesh is posed without a translation."""
+    samples = toy_samples(6)
+    for sample in samples:
+        sample.gt.keypoints_3d[:, :3] += torch.tensor([0.1, -0.2, 0.7])
+    of_model, _ = run_metric(samples)
+    of_dataset, _ = run_metric(samples, protocol=dict(name='hands', joints='dataset'))
+    for name in ('PVE', 'PVE/left', 'PA-PVE'):
+        assert of_dataset[f'hands/{name}'] == pytest.approx(of_model[f'hands/{name}'], abs=2e-3)
+
+
 def test_freihand_protocol_adds_the_servers_numbers():
     found, _ = run_metric(toy_samples(6), protocol=dict(name='freihand-eval', joints='model'))
     assert 0 < found['hands/freihand_server/mesh_aligned/mean_m'] < 0.1

@@ -35,3 +35,12 @@ def test_the_dual_path_is_timed_by_stage(tmp_path, open_body_models):
                      for is_whole in (True, False))
     assert 0 < stages < 1.5 * whole
     assert 'vertices in bfloat16 against float32' in done.stdout
+
+
+def test_images_are_read_beside_a_plain_loop():
+    few = ['--batch-size', '2', '--repeats', '1', '--hands', '4', '--pictures', '2', '--workers', '1', '--picture-size', '200']
+    done = subprocess.run([sys.executable, str(TOOL), 'images', *few], capture_output=True, text=True, cwd=TOOL.parents[2])
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith('images ')]
+    assert [row[-1] for row in rows][0] == '1.000' and len(rows) == 3
+    assert done.stdout.count('hands/s') == 3 and done.stdout.count('per second of CPU time') == 3

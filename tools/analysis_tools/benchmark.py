@@ -5,11 +5,14 @@
     python tools/analysis_tools/benchmark.py --size huge-body --only memory    SMPLer-X-H: one crop in fp32 and bf16
     python tools/analysis_tools/benchmark.py dual_path                         SMPLer-X-H and HaMeR on one person, by stage
     python tools/analysis_tools/benchmark.py CONFIG --csv out/ --only paths inference
+    python tools/analysis_tools/benchmark.py images --workers 2 --batch-size 32    hands decoded and cropped a second
 
 paths       the parts with attention (backbone, a hand's head): plain float32 attention, fused, fused in bfloat16
 training    the adapter's training step against the frozen forward alone and against fine-tuning everything: time, peak memory
 inference   base and adapter against the base
 dual_path   one person with two hands, stage by stage, backbones in float32 and in bfloat16, and how far the meshes differ
+images      hands of 1000-pixel JPEGs through the data workers, pipelines of evaluation and of training, against a plain loop of
+            OpenCV's imread and warpAffine in as many workers; every hand decodes its picture, files are in the page cache
 memory      peak of building base and adapter and predicting one crop, backbone in float32 and in bfloat16
 
 Variants of one group take turns, so that a busy machine slows all of them. Weights and images are random. Where the body model
@@ -24,6 +27,8 @@ from pathlib import Path
 import torch
 from benchmarks.dual_path import measure_dual_path
 from benchmarks.experts import GROUPS
+from benchmarks.images import GROUP as IMAGES
+from benchmarks.images import measure_images
 from benchmarks.measuring import HEADER, Row, crops_of, line
 from mmengine.config import DictAction
 
@@ -42,7 +47,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', nargs='?', help=f'config of an expert with an adapter or of a dual path '
-                        f'(default: that of --size); {DUAL_PATH!r} is {DUAL_PATH_CONFIG}')
+                        f'(default: that of --size); {DUAL_PATH!r} is {DUAL_PATH_CONFIG}; {IMAGES!r} needs none')
     parser.add_argument('--size', choices=CONFIGS, default='tiny', help='the open tiny hand, HaMeR or SMPLer-X-H')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='changes of the config, key=value')
     parser.add_argument('--batch-size', type=int, default=4, help='crops of a batch (default 4)')
@@ -51,12 +56,19 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--only', nargs='+', choices=GROUPS, default=list(GROUPS),
                         help='groups to run on an expert (default: all)')
+    images = parser.add_argument_group(IMAGES)
+    images.add_argument('--workers', type=int, default=2, help='data workers (default 2)')
+    images.add_argument('--hands', type=int, default=512, help='hands of a round (default 512)')
+    images.add_argument('--pictures', type=int, default=100, help='JPEGs that are made for it (default 100)')
+    images.add_argument('--picture-size', type=int, default=1000, help='their sides, px (default 1000)')
+    images.add_argument('--jpeg-quality', type=int, default=92, help='(default 92)')
     parser.add_argument('--csv', help='folder for a CSV whose name says size, device and torch version')
     args = parser.parse_args(argv)
     if args.config == DUAL_PATH:
         args.config = str(ROOT / DUAL_PATH_CONFIG)
-    if args.batch_size < 1 or args.repeats < 1:
-        parser.error('--batch-size and --repeats must be at least 1')
+    for name in ('batch_size', 'repeats', 'workers', 'hands', 'pictures'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name.replace("_", "-")} must be at least 1')
     return args
 
 
@@ -93,8 +105,11 @@ def _make_findable(body_model: dict) -> None:
         body_model.pop('side', None)
 
 
-def measurements(model_cfg: dict, args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
+def measurements(model_cfg: dict | None, args: argparse.Namespace, device: torch.device) -> Iterator[Row]:
     """The rows that were asked for, one after the other."""
+    if model_cfg is None:
+        yield from measure_images(args)
+        return
     if model_cfg['type'] == 'DualPathEstimator':
         yield from measure_dual_path(model_cfg, args, device)
         return
@@ -111,7 +126,7 @@ def main(argv=None) -> int:
     torch.manual_seed(0)
     device = torch.device(args.device)
     try:
-        model_cfg = model_config(args)
+        model_cfg = None if args.config == IMAGES else model_config(args)
     except (OSError, ValueError) as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         return 1

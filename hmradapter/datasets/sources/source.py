@@ -15,13 +15,17 @@ import numpy as np
 
 from hmradapter.fileio import sha256_file
 
-from ..store import PreparedStore, is_complete, report
+from ..store import PreparedStore, check_same, is_complete, read_manifest, report
 from ..store_writer import Part, build_store
 
 
 class Expected(NamedTuple):
-    """A file or folder of a release: its place under data_root (`{split}` stands for the split), what it is, whether the source
-    can do without."""
+    """A file or folder of a release: its place under data_root, what it is, whether the source can do without.
+
+    In a place, `{split}` stands for the split, `<name>`, `%05d` and a capital letter repeated (`sXX`) for anything, `{a,b}` for
+    either; what is in parentheses is a remark, ` or ` parts places of which one will do, and ` ..` ends an example whose
+    numbers stand for any.
+    """
     place: str
     what: str
     optional: bool = False
@@ -132,6 +136,18 @@ class Source(ABC):
             store = build_store(folder, units, self, about, self.templates(), image_root=self.data_root)
         report(store)
         return store
+
+    def prepare_at(self, folder, images: str = 'path', workers: int = 1, limit: int | None = None) -> PreparedStore:
+        """The store of these options at `folder`, written unless it is there; see `store_writer.build_store`.
+
+        Raises:
+            StoreError: a store of other options is there; says what differs.
+        """
+        units, about = list(self.units), self.about()
+        if is_complete(folder):
+            check_same(read_manifest(folder), dict(about, units=units, images=images, limit=limit), folder)
+        return build_store(folder, units, self, about, self.templates(), image_root=self.data_root, images=images,
+                           workers=workers, limit=limit)
 
 
 def checked_stride(stride: int) -> int:

@@ -380,7 +380,8 @@ def _check(given: Sequence[str], known: Sequence[str], name: str) -> None:
 
 
 @functools.lru_cache(maxsize=3)
-def _smplx(body_models: str, gender: str) -> SMPLXLayer:
+def smplx_layer(body_models: str, gender: str) -> SMPLXLayer:
+    """The layer of a gender, which shots are taken with."""
     return SMPLXLayer(body_models, gender)
 
 
@@ -392,6 +393,6 @@ def _mano(body_models: str, side: str) -> MANOLayer:
 @functools.lru_cache(maxsize=8)
 def _subject(body_models: str, gender: str, seed: int, number: int) -> Person:
     """`make_person` knows two genders; whichever it draws, the person is made with the layer that is asked for."""
-    layer, name = _smplx(body_models, gender), f'subject{number}'
+    layer, name = smplx_layer(body_models, gender), f'subject{number}'
     drawn = make_person(name, dict.fromkeys(('male', 'female'), layer), stream(seed, 'person', 'shots', name))
     return replace(drawn, gender=gender)

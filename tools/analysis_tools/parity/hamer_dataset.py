@@ -6,12 +6,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
-from hmradapter.datasets.hamer import hand_from_record, read_evaluation_npz
+from hmradapter.datasets.hamer import Hands, hands_of_dicts, hands_of_npz
 from hmradapter.datasets.transforms import ColorJitter, HandCrop, LoadImage
 from hmradapter.geometry.boxes import HAMER_ASPECT
 from hmradapter.geometry.mirror import mirror_affine
-from hmradapter.geometry.rotations import rotmat_to_axis_angle
+from hmradapter.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 
 from .report import Row, compare
 
@@ -86,15 +87,25 @@ def _check_items(arrays: dict) -> Iterator[Row]:
             cv2.imwrite(str(Path(folder) / f'img{name[5:-4]}.png'), arrays[name])
         np.savez(Path(folder) / 'ann.npz', **annotations)
         load = LoadImage()
-        hands = [load(hand) for hand in read_evaluation_npz(Path(folder) / 'ann.npz', folder)]
-        records = [load(hand_from_record(_as_record(annotations, i), img_path=hand['img_path']))
-                   for i, hand in enumerate(hands)]
+        read, names = hands_of_npz(Path(folder) / 'ann.npz')
+        again = hands_of_dicts([_as_record(annotations, i) for i in range(len(names))], 'dataset.npz as a training tar')
+        hands, records = ([load(dict(_sample(found, i), img_path=str(Path(folder) / name))) for i, name in enumerate(names)]
+                          for found in (read, again))
     rule = ImageRule(arrays)
     yield from _check_set(arrays, 'freihand', hands, HandCrop(256, 1.0, HAMER_ASPECT), rule)
     yield from _check_set(arrays, 'hint', hands, HandCrop(256, 2.0, None), rule)
     yield from _check_set(arrays, 'tar', records, HandCrop(256, 1.0, None), rule)
     yield from _check_set(arrays, 'tar_aspect', records, HandCrop(256, 1.0, HAMER_ASPECT), rule)
     yield from _check_augmented(arrays, records, rule)
+
+
+def _sample(hands: Hands, i: int) -> dict:
+    """Hand i as the transforms take it, with the box as it is stored and points without confidence as they are."""
+    rotations = axis_angle_to_rotmat(torch.from_numpy(hands.pose[i]).float())
+    return dict(hand='right' if hands.is_right[i] else 'left', box_center=hands.center[i], box_wh=hands.wh[i],
+                global_orient=rotations[:1], hand_pose=rotations[1:], betas=torch.from_numpy(hands.betas[i]).float(),
+                keypoints_2d=torch.from_numpy(hands.points_2d[i]).float(),
+                keypoints_3d=torch.from_numpy(hands.points_3d[i]).float())
 
 
 def _as_record(annotations: dict, i: int) -> dict:

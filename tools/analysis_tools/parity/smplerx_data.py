@@ -10,16 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmradapter.datasets.humandata import read_humandata
-from hmradapter.datasets.person_boxes import person_box
+from hmradapter.datasets.humandata import LARGEST_BETA, HumanData, Keypoints, read_humandata
+from hmradapter.datasets.person_boxes import part_boxes, person_box
 from hmradapter.datasets.transforms import HeatmapTargets, LoadImage, PersonCrop
 from hmradapter.datasets.transforms.person_crop import transform_labels
 from hmradapter.geometry import boxes, mirror
 from hmradapter.geometry.cameras import project
 from hmradapter.geometry.kinematics import move_root
-from hmradapter.geometry.rotations import rotmat_to_axis_angle
+from hmradapter.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from hmradapter.models.losses import part_relative
-from hmradapter.structures.joints import POSE53_PARTS, WHOLE137_FROM_SMPLX144, WHOLE137_MIRROR_PAIRS, WHOLE137_PARTS
+from hmradapter.structures.joints import (
+    POSE53_PARTS,
+    WHOLE137_FROM_HUMANDATA,
+    WHOLE137_FROM_SMPLX144,
+    WHOLE137_MIRROR_PAIRS,
+    WHOLE137_PARTS,
+)
 
 from .report import Row, compare
 from .smplerx_network import SHORT, frame_of
@@ -116,7 +122,7 @@ def check_humandata(folder: Path) -> list[Row]:
     layer = toy_smplx()
     means = {side: getattr(layer, f'{side}_hand_mean').numpy() for side in ('left', 'right')}
     file = folder / 'humandata' / 'toy_humandata.npz'
-    people = list(read_humandata(file, folder / 'humandata', means))
+    people = list(persons_as_smplerx(read_humandata(file), folder / 'humandata', means))
     made_with = config['made_with'].get('opencv', cv2.__version__)
     settings = config['settings']
     targets = HeatmapTargets(frame_of(settings))
@@ -138,6 +144,47 @@ def check_humandata(folder: Path) -> list[Row]:
     if 'aug_rot' in arrays:
         rows += check_augmented(arrays, people[0], targets, layer, means)
     return rows
+
+
+def persons_as_smplerx(data: HumanData, image_root: Path, means: dict) -> Iterator[dict]:
+    """Persons of a file for the transforms, as SMPLer-X takes them: eyes of the face swapped, one mask for all in place of
+    confidences, boxes with their padding, fingers relative to the mean hand unless `misc` says otherwise; those whose 3D joints
+    are not finite are left out."""
+    rows, order = np.arange(data.count), list(WHOLE137_FROM_HUMANDATA)
+    points_2d, points_3d = (_points(one, rows, order, columns) for one, columns in ((data.points_2d, 3), (data.points_3d, 4)))
+    mask_2d, mask_3d = (np.zeros(len(order)) if one is None else one.mask[order] for one in (data.points_2d, data.points_3d))
+    points_2d[..., 2], points_3d[..., 3] = (mask_3d if mask_3d.any() else mask_2d), mask_3d
+    sizes = np.concatenate([data.per_image(name) for name in ('width', 'height')], axis=1)
+    for i in np.flatnonzero(np.isfinite(points_3d).all((1, 2))):
+        parts = [data.boxes[name][i] for name in ('lhand_bbox_xywh', 'rhand_bbox_xywh', 'face_bbox_xywh')]
+        boxes_of_parts = part_boxes([np.float32(box[:4]) if box[4] > 0 else None for box in parts], sizes[i])
+        yield dict(_labels(data, i, means), **boxes_of_parts, key=f'{data.path.stem}/{i}', sample_idx=int(i),
+                   img_path=str(image_root / data.images[i]), img_size=np.float32(sizes[i]),
+                   bbox_xywh=np.float32(data.boxes['bbox_xywh'][i, :4]), keypoints_2d=torch.from_numpy(points_2d[i]),
+                   keypoints_3d=torch.from_numpy(points_3d[i]), focal=torch.zeros(2), princpt=torch.zeros(2))
+
+
+def _points(keypoints: Keypoints | None, rows: np.ndarray, order: list[int], columns: int) -> np.ndarray:
+    if keypoints is None:
+        return np.zeros((len(rows), len(order), columns), np.float32)
+    return np.float32(keypoints.take(rows)[:, order])
+
+
+def _labels(data: HumanData, i: int, means: dict) -> dict:
+    vectors, valid = torch.zeros(53, 3), torch.zeros(53)
+    for name, part in POSE53_PARTS.items():
+        if name in data.params:
+            values = torch.from_numpy(np.float32(data.params[name][i])).reshape(-1, 3)[:part.stop - part.start]
+            if name.endswith('hand_pose') and not data.misc.get('flat_hand_mean', False):
+                values = values + torch.from_numpy(means[name.split('_')[0]]).reshape(-1, 3)
+            vectors[part], valid[part] = values, 1
+    numbers = {name: torch.from_numpy(np.float32(data.params[name][i]))[:10] if name in data.params else torch.zeros(size)
+               for name, size in (('betas', 10), ('betas_neutral', 0), ('expression', 10), ('transl', 3))}
+    betas = numbers['betas_neutral'] if len(numbers['betas_neutral']) else numbers['betas']
+    if data.body != 'smplx' or betas.abs().max() > LARGEST_BETA:  # others have another space of shapes
+        betas = torch.zeros(10)
+    return dict(pose=axis_angle_to_rotmat(vectors), pose_valid=valid, betas=betas, has_betas=float(betas.any()),
+                expression=numbers['expression'], has_expression=float('expression' in data.params), transl=numbers['transl'])
 
 
 def person_values(person: dict, out: dict, means: dict) -> dict:

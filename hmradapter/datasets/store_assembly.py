@@ -1,0 +1,125 @@
+"""Finished units put together: shards, tables and the manifest, then the folder in its place."""
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hmradapter.fileio import atomic_write, load_npz, sha256_file
+
+from .record import HAND_VIEW, INDEX, PERSON_VIEW, RECORD, index_of
+from .store import MANIFEST, VERTICES, layout
+from .store_part import EXAMPLES
+from .store_units import KEY_BYTES, UnitWriter, fixed_bytes, read_notes
+
+COPY_BYTES = 1 << 24
+READY = 'store'  # in the work folder: what will be the store
+
+
+def assemble(folder: Path, write: UnitWriter, used: int, about: dict, templates: np.ndarray | None, shard_rows: int) -> None:
+    """The store at `folder` out of the first `used` units. Killed at any moment, it can be done again."""
+    ready = write.work / READY
+    ready.mkdir(exist_ok=True)
+    parts = [write.place(number) for number in range(used)]
+    own_tars = _move_tars(ready, parts)
+    totals = _write_shards(ready, parts, shard_rows, write.limit)
+    if totals['meshes']:
+        _join_vertices(ready / VERTICES, [path.with_suffix('.verts') for path in parts], totals['meshes'])
+    if templates is not None:
+        np.save(ready / 'templates.npy', np.ascontiguousarray(templates, dtype='<f4'))
+    files = {path.name: dict(size=path.stat().st_size, sha256=sha256_file(path)) for path in sorted(ready.glob('*.npy'))}
+    root = None if write.images == 'tar' else str(write.image_root.absolute())
+    with atomic_write(ready / MANIFEST, 'w') as file:
+        json.dump(dict(layout(), **about, units=list(write.units), limit=write.limit, images=write.images,
+                       shard_rows=shard_rows, image_root=root, **totals, files=files | own_tars), file, indent=1)
+    if folder.exists():  # something without a manifest
+        shutil.rmtree(folder)
+    ready.rename(folder)
+
+
+def _move_tars(ready: Path, parts: Sequence[Path]) -> dict[str, dict]:
+    """The units' own tars, numbered through and moved, not copied; names, sizes and hashes. Those that a killed run has moved
+    are in place already."""
+    entries: dict[str, dict] = {}
+    for part in parts:
+        for tar in read_notes(part).tars:
+            name = f'images-{len(entries):05d}.tar'
+            if (part.parent / tar['name']).exists():
+                os.replace(part.parent / tar['name'], ready / name)
+            entries[name] = dict(size=tar['size'], sha256=tar['sha256'])
+    return entries
+
+
+def _join_vertices(path: Path, parts: Sequence[Path], shape: Sequence[int]) -> None:
+    """The meshes of all parts in one `.npy` of `shape` (M, V, 3), copied from file to file."""
+    left = int(np.prod(shape, dtype=object)) * np.dtype('<f4').itemsize
+    with open(path, 'wb') as file:
+        np.lib.format.write_array_header_1_0(file, dict(descr='<f4', fortran_order=False, shape=tuple(shape)))
+        for part in parts:
+            if part.exists():
+                with open(part, 'rb') as source:
+                    while left and (piece := source.read(min(COPY_BYTES, left))):
+                        file.write(piece)
+                        left -= len(piece)
+
+
+def _write_shards(ready: Path, parts: Sequence[Path], shard_rows: int, limit: int | None) -> dict:
+    """Stream the parts into shards; return the counts for the manifest. Memory: one shard and one part."""
+    counts = {name: Counter() for name in ('dropped', 'unlabelled')}
+    examples: dict[str, list[str]] = {}
+    hands, total, shards, persons, meshes, mesh_size = Counter(left=0, right=0), 0, 0, 0, 0, 0
+    index, paths, tars = [], [], {}
+    records, keys = np.zeros(0, RECORD), np.zeros(0, f'S{KEY_BYTES}')
+
+    def flush(least: int) -> None:
+        nonlocal records, keys, shards
+        while len(records) > least or (least == 0 and len(records)):
+            np.save(ready / f'records-{shards:05d}.npy', records[:shard_rows])
+            np.save(ready / f'keys-{shards:05d}.npy', keys[:shard_rows])
+            records, keys, shards = records[shard_rows:], keys[shard_rows:], shards + 1
+
+    for path in parts:
+        part, notes = load_npz(path), read_notes(path)
+        taken = slice(None if limit is None else limit - total)
+        new, new_keys = part['records'][taken], part['keys'][taken]
+        _renumber_images(new, part, notes.tars, paths, tars)
+        has_mesh = new['verts_row'] >= 0
+        new['verts_row'] += np.where(has_mesh, meshes, 0).astype(np.int32)
+        meshes += int(has_mesh.sum())
+        if notes.mesh_size not in (0, mesh_size or notes.mesh_size):
+            raise ValueError(f'{path} has meshes of {notes.mesh_size} vertices, those before it of {mesh_size}.')
+        mesh_size = mesh_size or notes.mesh_size
+        for name, counter in counts.items():
+            counter.update(getattr(notes, name))
+        for reason, names in notes.examples.items():
+            examples.setdefault(reason, []).extend(names)
+        index.append(index_of(new))
+        for side, bit in HAND_VIEW.items():
+            hands[side] += int(((new['flags'] & np.uint64(bit)) != 0).sum())
+        persons += int(((new['flags'] & np.uint64(PERSON_VIEW)) != 0).sum())
+        records, keys, total = np.concatenate((records, new)), np.concatenate((keys, new_keys)), total + len(new)
+        flush(shard_rows)
+    flush(0)
+    np.save(ready / 'index.npy', np.concatenate(index) if index else np.zeros(0, INDEX))
+    np.save(ready / 'paths.npy', np.array(paths) if paths else np.zeros(0, 'S1'))
+    np.save(ready / 'tars.npy', fixed_bytes(list(tars)))
+    return dict(records=total, shards=shards, persons=persons, hands=dict(hands),
+                meshes=[meshes, mesh_size, 3] if meshes else None, **{n: dict(sorted(c.items())) for n, c in counts.items()},
+                examples={reason: names[:EXAMPLES] for reason, names in sorted(examples.items())})
+
+
+def _renumber_images(records: np.ndarray, part: dict, own_tars: list[dict], paths: list[bytes], tars: dict[str, int]) -> None:
+    """Let the records of a part count in the store's tables, to which what the part has is added. A tar that several parts
+    share stands there once."""
+    alone = records['length'] == -1
+    records['offset'] += np.where(alone, len(paths), 0)
+    paths += part['paths'].tolist()
+    names = [name.decode() for name in part['tars'].tolist()]
+    if own_tars:  # of the unit, named as `_move_tars` names them
+        names = [f'images-{len(tars) + i:05d}.tar' for i in range(len(own_tars))]
+    rows = np.array([tars.setdefault(name, len(tars)) for name in names], np.int32)
+    if len(rows):
+        records['shard'] = np.where(alone, -1, rows[records['shard'].clip(min=0)])
