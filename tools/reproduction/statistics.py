@@ -60,9 +60,16 @@ def estimate(evaluations: Sequence[dict], measure: str, chosen: np.ndarray | Non
     means = (values.sum(2) / valid.sum(2)).mean(1)                                             # (R,)
     flat = [array.reshape(-1, array.shape[2]) for array in (values, valid)]
     sums, counts = (np.stack([np.bincount(units, row, minlength=units.max() + 1) for row in array], axis=1) for array in flat)
-    drawn = np.nanmean(bootstrap_means(sums, counts, DRAWS, SEED).reshape(DRAWS, *valid.shape[:2]), axis=2)  # (D, R)
+    drawn = _mean_of_known(bootstrap_means(sums, counts, DRAWS, SEED).reshape(DRAWS, *valid.shape[:2]))  # (D, R)
     seeds = np.random.default_rng(SEED + 1).integers(0, len(errors), (DRAWS, len(errors)))
     return Estimate.of(means.mean(), np.take_along_axis(drawn, seeds, axis=1).mean(1))
+
+
+def _mean_of_known(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis of what is finite; NaN where nothing is: a draw may have no hand of a side, or none at all."""
+    known = np.isfinite(values)
+    with np.errstate(invalid='ignore'):
+        return np.where(known, values, 0).sum(-1) / known.sum(-1)
 
 
 def sides(evaluation: dict) -> np.ndarray:
