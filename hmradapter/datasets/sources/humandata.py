@@ -4,7 +4,7 @@ Facts that are easily missed: fingers are absolute or relative to the mean hand,
 (`finger_convention`); the body's box is padded already, hands' and face's are not; confidence 0 of a box means there is none;
 neutral betas go before gendered ones, SMPL's are of another space; joints may be about their own root; fingers that are all
 zero are no labels. Records of a file read the same arrays that parity with SMPLer-X is checked on (`datasets.humandata`).
-Source: MMHuman3D `docs/human_data.md` and its branch `convertors`; SMPLer-X and SMPLest-X `humandata.py`.
+Source: MMHuman3D `docs/human_data.md` and its converters; SMPLer-X and SMPLest-X `humandata.py`.
 """
 from functools import cached_property
 from pathlib import Path

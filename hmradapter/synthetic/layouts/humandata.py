@@ -3,7 +3,7 @@
     images/%03d.jpg      the last shows two persons
     relative_train.npz   keypoints compressed, fingers relative to the mean hand, misc says so
     absolute_val.npz     fingers absolute, keypoints in full, neutral betas beside gendered ones, meshes in meshes/%06d.npy
-Source: MMHuman3D `docs/human_data.md`, branch `convertors`.
+Source: MMHuman3D `docs/human_data.md`, converters.
 """
 from pathlib import Path
 
