@@ -10,7 +10,7 @@ _base_ = ['./_base_/default_runtime.py']
 data_root = 'data/arctic'
 body_model_root = 'data/body_models'
 expert = None                                         # data/weights/hamer.safetensors, or the original hamer.ckpt
-guidance = dict(source='annotation')                  # 'file' reads predicted bodies, 'none' gives zeros (docs/paper.md)
+guidance = dict(source='annotation', path=None)       # 'file' reads predicted bodies, 'none' gives zeros (docs/paper.md)
 iterations = 10_000
 crop = dict(type='HandCrop', image_size=256)
 

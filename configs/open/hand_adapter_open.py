@@ -8,7 +8,7 @@ You will change: model.adapter (docs/paper.md lists its switches), guidance, tra
 _base_ = ['./hand_expert_open.py']
 
 data_root = 'data/open/arctic'
-guidance = dict(source='annotation')
+guidance = dict(source='annotation', path=None)
 iterations = 1500
 warmup = min(100, iterations // 5)
 model = dict(

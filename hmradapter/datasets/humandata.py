@@ -2,7 +2,7 @@
 
 The arrays are what the file says, no more: which fingers are absolute is a question of its own (`finger_convention`), boxes
 keep their padding, a missing key is missing. Object arrays go through the restricted unpickler.
-Source: MMHuman3D `docs/human_data.md` and its branch `convertors`; SMPLer-X `data/humandata.py` (which key comes first).
+Source: MMHuman3D `docs/human_data.md` and its converters; SMPLer-X `data/humandata.py` (which key comes first).
 """
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -19,4 +19,5 @@ def write_evaluation(root, body_model_root):
 WRITERS = {'arctic': write_arctic, 'ehf': write_ehf, '3dpw': write_pw3d, 'hamer_eval': write_evaluation,
            'hmr2_eval': write_evaluation} | LAYOUTS
 OPTIONS = dict(humandata=dict(file='relative.npz'),  # it has two files, and their names tell no split
-               ubody=dict(stride=1))                 # of a hundred, by default
+               ubody=dict(stride=1),                 # of a hundred, by default
+               hamer_eval=dict(images='images'), hmr2_eval=dict(images='images'))

@@ -15,7 +15,15 @@ from hmradapter.datasets.store_check import check_store
 from hmradapter.fileio import DamagedFileError, UnsafeFileError
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.structures.joints import SMPLX144_FROM_OPENPOSE25
-from hmradapter.synthetic.layouts.hamer import UNSURE, encoded, hand_record, write_hamer, write_tar
+from hmradapter.synthetic.layouts.hamer import (
+    UNSURE,
+    encoded,
+    hand_record,
+    write_hamer,
+    write_hamer_eval,
+    write_hmr2_eval,
+    write_tar,
+)
 
 TARS = ('hands-train/000000.tar', 'hands-train/000001.tar')
 PIPELINE = [dict(type='LoadImage'), dict(type='HandCrop', image_size=64, aspect=None), dict(type='PackHandInputs')]
@@ -24,7 +32,8 @@ PIPELINE = [dict(type='LoadImage'), dict(type='HandCrop', image_size=64, aspect=
 @pytest.fixture(scope='module')
 def release(tmp_path_factory, open_body_models):
     root = tmp_path_factory.mktemp('hamer')
-    return root, write_hamer(root, open_body_models)
+    return root, dict(write_hamer(root / 'tars', open_body_models), **write_hamer_eval(root / 'evaluation', open_body_models),
+                      **write_hmr2_eval(root / 'evaluation', open_body_models))
 
 
 @pytest.fixture
@@ -198,7 +207,8 @@ def test_random_damage_is_never_silent(copy, release):
 
 @pytest.mark.parametrize('split, padded', [('freihand', True), ('newdays_all', False)])
 def test_evaluation_files_come_back(release, layers, split, padded):
-    source = HaMeREvalSource(release[0] / 'evaluation', split, images='images')
+    file = dict(freihand='freihand_val.npz').get(split, 'TEST_newdays_img_all.npz')
+    source = HaMeREvalSource(release[0], split, file=f'evaluation/{file}', images='evaluation')
     part, = converted(source)
     assert part.keys == [key for key in release[1] if key.startswith(f'hamer_eval/{split}/')]
     for record, key in zip(part.records, part.keys, strict=True):
@@ -223,7 +233,7 @@ def test_faults_of_evaluation_files(copy):
     arrays['center'] = arrays['center'].astype(float)
     arrays['center'][0, 0] = np.nan
     np.savez(root / 'freihand_val.npz', **arrays)
-    part, = converted(HaMeREvalSource(root, 'freihand', images='images'))
+    part, = converted(HaMeREvalSource(root, 'freihand'))
     assert part.dropped == dict(hand_not_finite=1, missing_image=1) and not len(part.records)
     np.savez(root / 'ho3d_val.npz', center=np.zeros((1, 2)))
     with pytest.raises(DamagedFileError, match=r'ho3d_val\.npz.*lacks'):
@@ -238,7 +248,7 @@ def test_faults_of_evaluation_files(copy):
 
 
 def test_persons_of_hmr2_come_back(release, open_body_models):
-    source = HMR2EvalSource(release[0] / 'evaluation', '3dpw_test', open_body_models, images='images')
+    source = HMR2EvalSource(release[0] / 'evaluation', '3dpw_test', open_body_models)
     part, = converted(source)
     truth = [value for key, value in release[1].items() if key.startswith('hmr2_eval')]
     layer = SMPLLayer(open_body_models / 'smpl')
@@ -263,7 +273,7 @@ def test_persons_of_hmr2_come_back(release, open_body_models):
     sample = persons[0]
     assert not check_store(persons.store.folder)
     assert sample['has_vertices'] == 1 and sample['has_betas'] == 0
-    without, = converted(HMR2EvalSource(release[0] / 'evaluation', '3dpw_test', images='images'))
+    without, = converted(HMR2EvalSource(release[0] / 'evaluation', '3dpw_test'))
     assert (without.records['verts_row'] == -1).all()
 
 

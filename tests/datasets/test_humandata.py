@@ -47,7 +47,7 @@ def copy(release, tmp_path):
 
 @pytest.fixture
 def make(release, open_body_models):
-    def build(file='relative.npz', root=None, **options):
+    def build(file='relative_train.npz', root=None, **options):
         return HumanDataSource(root or release[0], **{'body_model_root': open_body_models, 'file': file, **options})
     return build
 
@@ -63,7 +63,7 @@ def converted(source):
     return part
 
 
-def edit(root, change, file='relative.npz', to=None):
+def edit(root, change, file='relative_train.npz', to=None):
     """Change the arrays of a file in place, or write them as another file."""
     with np.load(root / file, allow_pickle=True) as data:
         arrays = {name: data[name][()] if data[name].dtype == object else data[name] for name in data.files}
@@ -79,7 +79,7 @@ def rows_of(part):
     return part.records['frame'].tolist()
 
 
-@pytest.mark.parametrize('file', ['relative.npz', 'absolute.npz'])
+@pytest.mark.parametrize('file', ['relative_train.npz', 'absolute_val.npz'])
 def test_bodies_come_back(make, release, layer, file):
     part = converted(make(file))
     assert rows_of(part) == [row for row in release[1] if row != NOT_FINITE] and part.dropped == dict(not_finite=1)
@@ -116,7 +116,7 @@ def test_bodies_come_back(make, release, layer, file):
 
 
 def test_labels_that_are_missing_are_off(make, release):
-    part = converted(make('relative.npz'))
+    part = converted(make('relative_train.npz'))
     records = {row: part.records[i] for i, row in enumerate(rows_of(part))}
     assert not has(records[NO_LEFT_BOX], 'has_bbox_left_hand') and has(records[NO_LEFT_BOX], 'has_bbox_right_hand')
     assert not has(records[NO_FINGERS], 'has_left_hand_pose') and has(records[NO_FINGERS], 'has_right_hand_pose')
@@ -130,7 +130,7 @@ def test_labels_that_are_missing_are_off(make, release):
 
 
 def test_boxes_are_tight_again(make, release):
-    part = converted(make('relative.npz'))
+    part = converted(make('relative_train.npz'))
     for record, row in zip(part.records, rows_of(part), strict=True):
         figure, shot = release[1][row]
         points = shot.project(figure.joints[:LABELLED])
@@ -139,41 +139,41 @@ def test_boxes_are_tight_again(make, release):
         np.testing.assert_allclose(record['bbox_body'], expected, atol=0.01)
         hand = shot.project(figure.hands['right'].keypoints)
         np.testing.assert_allclose(record['bbox_hand'][1], np.concatenate((hand.min(0), hand.max(0))), atol=0.01)
-    padded = converted(make('relative.npz', body_padding=1.0)).records['bbox_body']
+    padded = converted(make('relative_train.npz', body_padding=1.0)).records['bbox_body']
     assert (padded[:, 2:] - padded[:, :2] >= part.records['bbox_body'][:, 2:] - part.records['bbox_body'][:, :2]).all()
-    assert make('relative.npz').padding == BODY_PADDING
+    assert make('relative_train.npz').padding == BODY_PADDING
 
 
 def test_what_each_trap_costs(make, release, copy, layer):
     """Reading fingers the wrong way, or compressed columns as if they were all there, is centimetres off."""
     truth = release[1][0][0]
-    wrong = converted(make('relative.npz', flat_hand_mean=True)).records[0]['hand_pose']
+    wrong = converted(make('relative_train.npz', flat_hand_mean=True)).records[0]['hand_pose']
     bent, right = ({f'{side}_hand_pose': axis_angle_to_rotmat(torch.from_numpy(pose[i][None])) for i, side in enumerate(SIDES)}
                    for pose in (wrong, truth.hand_pose))
     gap = (layer(**bent).joints - layer(**right).joints).norm(dim=-1).max()
     assert gap > 0.02
-    data = read_humandata(release[0] / 'relative.npz')
+    data = read_humandata(release[0] / 'relative_train.npz')
     shifted = np.linalg.norm(data.points_3d.stored[0, NO_LABEL:100, :3] - truth.joints[NO_LABEL:100], axis=1)
     assert np.median(shifted) > 0.01
-    gendered = read_humandata(release[0] / 'absolute.npz').params
+    gendered = read_humandata(release[0] / 'absolute_val.npz').params
     assert np.abs(gendered['betas'] - gendered['betas_neutral']).max() > 0.5
-    edit(copy, lambda data: data['smplx'].pop('betas_neutral'), 'absolute.npz')
-    edit(copy, lambda data: data['meta'].update(gender=['male'] * 6), 'absolute.npz')
-    part = converted(make('absolute.npz', copy))
+    edit(copy, lambda data: data['smplx'].pop('betas_neutral'), 'absolute_val.npz')
+    edit(copy, lambda data: data['meta'].update(gender=['male'] * 6), 'absolute_val.npz')
+    part = converted(make('absolute_val.npz', copy))
     assert (part.records['gender'] == GENDERS.index('male')).all()
-    assert PersonDataset(make('absolute.npz', copy))[0]['has_betas'] == 0  # of another space of shapes
+    assert PersonDataset(make('absolute_val.npz', copy))[0]['has_betas'] == 0  # of another space of shapes
 
 
 def test_meshes(make, release, copy):
-    part = converted(make('absolute.npz', split='val'))
+    part = converted(make('absolute_val.npz', split='val'))
     assert np.array_equal(part.records['verts_row'], np.arange(len(part.records)))
     for mesh, row in zip(part.vertices, rows_of(part), strict=True):
         np.testing.assert_allclose(mesh[0], release[1][row][0].vertices, atol=1e-5)
-    assert (converted(make('absolute.npz')).records['verts_row'] == -1).all()
+    assert (converted(make('absolute_val.npz')).records['verts_row'] == -1).all()
     (copy / 'meshes' / '000000.npy').unlink()
     (copy / 'meshes' / '000001.npy').write_bytes((copy / 'meshes' / '000001.npy').read_bytes()[:500])
     np.save(copy / 'meshes' / '000002.npy', np.load(copy / 'meshes' / '000002.npy') + 5)
-    part = converted(make('absolute.npz', copy, split='val'))
+    part = converted(make('absolute_val.npz', copy, split='val'))
     assert part.records['verts_row'].tolist() == [-1, -1, -1, 0, 1] and len(part.vertices) == 2
     assert {'missing_mesh', 'damaged_mesh', 'mesh_away_from_joints'} <= set(part.unlabelled)
 
@@ -189,13 +189,13 @@ def without_joints(data):
 
 
 def test_fingers_decided_by_the_files_own_joints(make, copy, release):
-    for file, absolute in (('relative.npz', False), ('absolute.npz', True)):
+    for file, absolute in (('relative_train.npz', False), ('absolute_val.npz', True)):
         edit(copy, without_word, file)
         fingers = make(file, copy).fingers
         assert fingers.absolute == absolute and fingers.source == 'joints'
         good, bad = sorted(fingers[2:])
         assert good < 0.002 < 0.01 < bad  # metres; one person has a shape that failed
-    part = converted(make('relative.npz', copy))
+    part = converted(make('relative_train.npz', copy))
     np.testing.assert_allclose(part.records[0]['hand_pose'], release[1][0][0].hand_pose, atol=1e-6)
 
 
@@ -206,31 +206,31 @@ def test_fingers_decided_by_their_numbers(make, copy, layer):
             without_joints(data)
             for i, side in enumerate(SIDES):
                 data['smplx'][f'{side}_hand_pose'] = relaxed[i] + absolute * hand_means(layer)[i].reshape(15, 3)
-        edit(copy, change, 'relative.npz', f'relaxed{absolute}.npz')
+        edit(copy, change, 'relative_train.npz', f'relaxed{absolute}.npz')
         fingers = make(f'relaxed{absolute}.npz', copy).fingers
         assert fingers.absolute == absolute and fingers.source == 'numbers' and 2 * min(fingers[2:]) < max(fingers[2:])
 
 
 def test_fingers_that_nothing_decides_are_refused(make, copy):
     edit(copy, without_joints)
-    said = r'relative\.npz does not say .*mean hand\| is 0\.\d+ rad .* is 0\.\d+ rad .*flat_hand_mean'
+    said = r'relative_train\.npz does not say .*mean hand\| is 0\.\d+ rad .* is 0\.\d+ rad .*flat_hand_mean'
     with pytest.raises(ValueError, match=said):
-        _ = make('relative.npz', copy).fingers
+        _ = make('relative_train.npz', copy).fingers
     with pytest.raises(ValueError, match='body_model_root .* there is no evidence'):
-        _ = make('relative.npz', copy, body_model_root=None).fingers
+        _ = make('relative_train.npz', copy, body_model_root=None).fingers
     with pytest.raises(ValueError, match='does not say'):
-        PersonDataset(make('relative.npz', copy))
-    assert make('relative.npz', copy, flat_hand_mean=False).fingers.source == 'option'
+        PersonDataset(make('relative_train.npz', copy))
+    assert make('relative_train.npz', copy, flat_hand_mean=False).fingers.source == 'option'
     with pytest.raises(ValueError, match='relative to the mean hand: set body_model_root'):
-        _ = make('relative.npz', copy, flat_hand_mean=False, body_model_root=None).fingers
-    assert converted(make('relative.npz', copy, flat_hand_mean=True, body_model_root=None)).records[0]['hand_pose'].any()
+        _ = make('relative_train.npz', copy, flat_hand_mean=False, body_model_root=None).fingers
+    assert converted(make('relative_train.npz', copy, flat_hand_mean=True, body_model_root=None)).records[0]['hand_pose'].any()
 
 
 def test_a_word_that_the_joints_contradict_is_refused(make, copy):
     edit(copy, lambda data: data['misc'].update(flat_hand_mean=True))
     with pytest.raises(ValueError, match=r"misc\['flat_hand_mean'\] = True, but .* mm if absolute, [01]\.\d mm if relative"):
-        _ = make('relative.npz', copy).fingers
-    assert make('relative.npz', copy, flat_hand_mean=False).fingers == (False, 'option', None, None)
+        _ = make('relative_train.npz', copy).fingers
+    assert make('relative_train.npz', copy, flat_hand_mean=False).fingers == (False, 'option', None, None)
 
 
 def test_joints_about_their_root_have_no_depth(make, copy):
@@ -240,8 +240,8 @@ def test_joints_about_their_root_have_no_depth(make, copy):
     part = converted(make(root=copy))
     assert not any(has(record, 'has_abs_depth') or has(record, 'has_K') for record in part.records)
     assert part.unlabelled['camera_away_from_joints'] == 5
-    edit(copy, lambda data: data['misc'].update(kps3d_root_aligned=True), 'absolute.npz')
-    part = converted(make('absolute.npz', copy))
+    edit(copy, lambda data: data['misc'].update(kps3d_root_aligned=True), 'absolute_val.npz')
+    part = converted(make('absolute_val.npz', copy))
     assert not any(has(record, 'has_abs_depth') for record in part.records) and has(part.records[0], 'has_kpts3d')
 
 
@@ -314,7 +314,7 @@ def test_persons_left_out(make, copy, change, reason):
     (lambda d: d['meta'].update(focal_length=[1, 2, 3, 4]), 'focal')])
 def test_files_of_another_form_are_named(make, copy, change, said):
     edit(copy, change)
-    with pytest.raises(DamagedFileError, match='relative.npz') as error:
+    with pytest.raises(DamagedFileError, match='relative_train.npz') as error:
         converted(make(root=copy))
     assert said in str(error.value)
 
@@ -326,14 +326,14 @@ class Evil:
 
 def test_code_is_not_run(make, copy, capsys):
     edit(copy, lambda data: data.update(misc=np.array(dict(flat_hand_mean=Evil()), dtype=object)))
-    with pytest.raises(UnsafeFileError, match=r'relative\.npz asks to load .*print'):
+    with pytest.raises(UnsafeFileError, match=r'relative_train\.npz asks to load .*print'):
         _ = make(root=copy).fingers
     assert 'ran' not in capsys.readouterr().out.splitlines()[1:]
 
 
 def test_damage_of_any_byte_is_seen(make, copy, release):
     """Archives have checksums: a record is right, or the file is named."""
-    raw, rng = (copy / 'relative.npz').read_bytes(), np.random.default_rng(0)
+    raw, rng = (copy / 'relative_train.npz').read_bytes(), np.random.default_rng(0)
     truth = converted(make(root=release[0])).records
     for number in range(24):
         if number % 3 == 0:
@@ -341,20 +341,20 @@ def test_damage_of_any_byte_is_seen(make, copy, release):
         else:
             damaged = bytearray(raw)
             damaged[rng.integers(len(raw))] ^= 1 << rng.integers(8)
-        (copy / 'relative.npz').write_bytes(bytes(damaged))
+        (copy / 'relative_train.npz').write_bytes(bytes(damaged))
         try:
             records = converted(make(root=copy)).records
         except (DamagedFileError, UnsafeFileError) as error:
-            assert 'relative.npz' in str(error)
+            assert 'relative_train.npz' in str(error)
         else:
             assert np.array_equal(records, truth)
 
 
 def test_options(make, release, copy, tmp_path):
-    with pytest.raises(ValueError, match=r'absolute\.npz, relative\.npz: set file'):
-        _ = make(None).file
-    (copy / 'absolute.npz').rename(copy / 'p1_train.npz')
-    assert make(None, copy).file.name == 'p1_train.npz'
+    assert make(None).file.name == 'relative_train.npz' and make(None, split='val').file.name == 'absolute_val.npz'
+    (copy / 'absolute_val.npz').rename(copy / 'p1_train.npz')
+    with pytest.raises(ValueError, match=r'p1_train\.npz, relative_train\.npz of the split .train.: set file'):
+        _ = make(None, copy).file
     for wrong in (dict(stride=0), dict(body_padding=0.5), dict(split='all')):
         with pytest.raises(ValueError, match=f'{next(iter(wrong))} is '):
             make(**wrong)
@@ -366,4 +366,4 @@ def test_options(make, release, copy, tmp_path):
     moved = copy / 'below'
     moved.mkdir()
     (copy / 'images').rename(moved / 'images')
-    assert converted(make('relative.npz', copy, images='below')).paths[0] == 'below/images/000.jpg'
+    assert converted(make('relative_train.npz', copy, images='below')).paths[0] == 'below/images/000.jpg'

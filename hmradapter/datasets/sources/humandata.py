@@ -4,7 +4,7 @@ Facts that are easily missed: fingers are absolute or relative to the mean hand,
 (`finger_convention`); the body's box is padded already, hands' and face's are not; confidence 0 of a box means there is none;
 neutral betas go before gendered ones, SMPL's are of another space; joints may be about their own root; fingers that are all
 zero are no labels. Records of a file read the same arrays that parity with SMPLer-X is checked on (`datasets.humandata`).
-Source: MMHuman3D `docs/human_data.md` and its branch `convertors`; SMPLer-X and SMPLest-X `humandata.py`.
+Source: MMHuman3D `docs/human_data.md` and its converters; SMPLer-X and SMPLest-X `humandata.py`.
 """
 from functools import cached_property
 from pathlib import Path
@@ -52,8 +52,7 @@ class HumanDataSource(Source):
     licence = 'that of the data set inside'
     site = 'https://github.com/caizhongang/SMPLer-X ("Preparation", HumanData files), https://github.com/open-mmlab/mmhuman3d'
     splits, gives = ('train', 'val', 'test'), ('hands', 'persons')
-    expected = (Expected('<name>.npz', 'with the split in its name, or named by `file`: image_path, bbox_xywh, keypoints, '
-                                       'smplx or smpl, meta, misc'),
+    expected = (Expected('<name>.npz', 'persons, the split in its name; or the option `file` names it'),
                 Expected('<images>/<name>.jpg', 'the images that it names'))
 
     def __init__(self, data_root, split: str = 'train', body_model_root=None, file: str | None = None, images: str = '',
@@ -79,10 +78,11 @@ class HumanDataSource(Source):
                 raise self.missing(path)
             return path
         found = sorted(self.data_root.glob(f'*{self.split}*.npz'))
-        if len(found) != 1:
-            others = [path.name for path in sorted(self.data_root.glob('*.npz'))]
-            raise ValueError(f'{self.data_root} has the files {", ".join(others)}: set file to one of them.') if others else \
-                self.missing(self.data_root / f'<name>{self.split}<name>.npz')
+        if not found:
+            raise self.missing(self.data_root / f'<name>{self.split}<name>.npz')
+        if len(found) > 1:
+            raise ValueError(f'{self.data_root} has {", ".join(path.name for path in found)} of the split {self.split!r}: set '
+                             'file to one of them.')
         return found[0]
 
     @cached_property

@@ -1,8 +1,9 @@
 """HaMeR's training tars and evaluation files, and HMR 2.0's, of open-world people; every trap of the forms once.
 
-    tars/hands-train/000000.tar   a left hand; both hands in one image; hands that HaMeR's filters leave out
-    tars/hands-train/000001.tar   a right hand (PNG) without a shape to believe; one whose fit has no loss
-    evaluation/freihand_val.npz, TEST_newdays_img_all.npz, 3dpw_test.npz, images/...
+    hands-train/000000.tar   a left hand; both hands in one image; hands that HaMeR's filters leave out
+    hands-train/000001.tar   a right hand (PNG) without a shape to believe; one whose fit has no loss
+    freihand_val.npz, TEST_newdays_img_all.npz, images/...     HaMeR's evaluation
+    3dpw_test.npz, images/...                                  HMR 2.0's
 Source: HaMeR `datasets/image_dataset.py`, 4D-Humans `datasets/image_dataset.py`.
 """
 import io
@@ -26,14 +27,72 @@ OPENPOSE25_BODY = (55, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 56, 57, 
 
 
 def write_hamer(root, body_model_root, seed: int = 0, size: tuple[int, int] = (96, 96)) -> dict:
-    """Write it all; return {key of the sample: dict(hand Hand, shot Shot, center (2,), side px of the padded square)}, for
-    persons dict(shot, vertices (V, 3) about the rest root)."""
-    root = Path(root)
-    left, right, both = (take_hand_shots(body_model_root, 1, size, sides, seed)[0]
-                         for sides in (('left',), ('right',), ('left', 'right')))
-    people = take_shots(body_model_root, 2, (128, 96), seed)
-    return dict(_write_tars(root / 'tars', left, right, both), **_write_hand_files(root / 'evaluation', left, right, both),
-                **_write_person_file(root / 'evaluation', people, body_model_root))
+    """Write the tars; return {key of the sample: dict(hand Hand, shot Shot, center (2,), side px of the padded square)}."""
+    root, (left, right, both) = Path(root) / 'hands-train', _hand_shots(body_model_root, seed, size)
+    few = hand_record(left, 'left')
+    few['keypoints_2d'][4:, 2] = 0
+    bad = hand_record(left, 'left', extra_info=dict(fitting_loss=np.array(dict(reprojection_loss=31000.0))))
+    failed = hand_record(right, 'right')
+    failed['betas'][3] = -3.2
+    write_tar(root / '000000.tar', [
+        ('a/left', 'jpg', encoded(left.image), [hand_record(left, 'left')]),
+        ('a/both', 'JPEG', encoded(both.image), [hand_record(both, 'left'), hand_record(both, 'right')]),
+        ('a/filtered', 'jpg', encoded(left.image), [few, bad]),
+        ('a/few_and_good', 'jpg', encoded(left.image), [few, hand_record(left, 'left')])])
+    write_tar(root / '000001.tar', [
+        ('right', 'png', encoded(right.image, '.png'), [failed]),
+        ('k' * 90, 'jpg', encoded(right.image), [hand_record(right, 'right', extra_info={})])])
+    given = {'000000/a/left/0': (left, 'left'), '000000/a/both/0': (both, 'left'), '000000/a/both/1': (both, 'right'),
+             '000000/a/few_and_good/1': (left, 'left'), '000001/right/0': (right, 'right'), '000001/~/0': (right, 'right')}
+    return {f'hamer/hands-train/{key}': _truth(*one) for key, one in given.items()}
+
+
+def write_hamer_eval(root, body_model_root, seed: int = 0, size: tuple[int, int] = (96, 96)) -> dict:
+    """FreiHAND's form (names are text, one number for a box, right hands only) and HInt's (bytes, two numbers, tight boxes, no
+    3D); returns as `write_hamer`."""
+    root, (left, right, both) = Path(root), _hand_shots(body_model_root, seed, size)
+    (root / 'images').mkdir(parents=True, exist_ok=True)
+    for name, shot in (('left', left), ('right', right), ('both', both)):
+        cv2.imwrite(str(root / 'images' / f'{name}.jpg'), shot.image)
+    shown = [hand_record(shot, 'right') for shot in (right, both)]
+    np.savez(root / 'freihand_val.npz', imgname=np.array(['images/right.jpg', 'images/both.jpg']),
+             scale=[200 * r['scale'][0] for r in shown], hand_keypoints_2d=[r['keypoints_2d'] for r in shown],
+             hand_keypoints_3d=[r['keypoints_3d'] for r in shown],
+             **{name: [r[name] for r in shown] for name in ('center', 'hand_pose', 'betas', 'has_hand_pose', 'has_betas')})
+    shown = [hand_record(left, 'left'), hand_record(both, 'left'), hand_record(both, 'right')]
+    np.savez(root / 'TEST_newdays_img_all.npz',
+             imgname=np.array([b'images/left.jpg', b'images/both.jpg', b'images/both.jpg']),
+             center=[r['center'] for r in shown], scale=[200 * r['scale'] / PADDING for r in shown],
+             right=[r['right'] for r in shown], hand_keypoints_2d=[r['keypoints_2d'] for r in shown])
+    return {'hamer_eval/freihand/000000': _truth(right, 'right'), 'hamer_eval/freihand/000001': _truth(both, 'right'),
+            'hamer_eval/newdays_all/000000': _truth(left, 'left'), 'hamer_eval/newdays_all/000001': _truth(both, 'left'),
+            'hamer_eval/newdays_all/000002': _truth(both, 'right')}
+
+
+def write_hmr2_eval(root, body_model_root, seed: int = 0, size: tuple[int, int] = (128, 96)) -> dict:
+    """SMPL with the body's own pose; the second person has none. OpenPose's 3D body joints are wrong, as HMR 2.0 has it.
+    Returns {key: dict(shot, vertices (V, 3) about the rest root, joints (25, 3), low and high (2,) px)}."""
+    root, rows, truth = Path(root), [], {}
+    layer = SMPLLayer(Path(body_model_root) / 'smpl')
+    (root / 'images').mkdir(parents=True, exist_ok=True)
+    for i, shot in enumerate(take_shots(body_model_root, 2, size, seed)):
+        figure = shot.figures[0]
+        cv2.imwrite(str(root / 'images' / f'person{i}.jpg'), shot.image)
+        pose = np.concatenate((figure.global_orient[None], figure.body_pose, np.zeros((2, 3))))
+        turns = torch.from_numpy(Rotation.from_rotvec(pose).as_matrix()).float()[None]
+        with torch.no_grad():
+            vertices = layer(turns[:, :1], turns[:, 1:], torch.from_numpy(figure.betas[None]).float()).vertices[0].numpy()
+        joints, pixels = figure.joints[list(OPENPOSE25_BODY)], shot.project(figure.vertices)
+        low, high = pixels.min(0), pixels.max(0)
+        points_3d = np.column_stack((joints, np.ones(25)))
+        points_3d[1:15, :3] += 0.3
+        rows.append(dict(imgname=f'images/person{i}.jpg', center=[(low + high) / 2], scale=PERSON_PADDING * (high - low),
+                         body_pose=pose.reshape(72), has_body_pose=float(i == 0), betas=figure.betas, has_betas=float(i == 0),
+                         body_keypoints_2d=np.column_stack((shot.project(joints), np.ones(25))), body_keypoints_3d=points_3d,
+                         extra_keypoints_3d=np.ones((19, 4))))
+        truth[f'hmr2_eval/3dpw_test/{i:06d}'] = dict(shot=shot, vertices=vertices, joints=joints, low=low, high=high)
+    np.savez(root / '3dpw_test.npz', **{name: np.array([row[name] for row in rows]) for name in rows[0]})
+    return truth
 
 
 def hand_record(shot: Shot, side: str, **changes) -> dict:
@@ -76,69 +135,12 @@ def write_tar(path, samples: list[tuple[str, str, bytes, list]]) -> None:
                 tar.addfile(info, io.BytesIO(data))
 
 
-def _write_tars(root: Path, left: Shot, right: Shot, both: Shot) -> dict:
-    few = hand_record(left, 'left')
-    few['keypoints_2d'][4:, 2] = 0
-    bad = hand_record(left, 'left', extra_info=dict(fitting_loss=np.array(dict(reprojection_loss=31000.0))))
-    failed = hand_record(right, 'right')
-    failed['betas'][3] = -3.2
-    write_tar(root / 'hands-train' / '000000.tar', [
-        ('a/left', 'jpg', encoded(left.image), [hand_record(left, 'left')]),
-        ('a/both', 'JPEG', encoded(both.image), [hand_record(both, 'left'), hand_record(both, 'right')]),
-        ('a/filtered', 'jpg', encoded(left.image), [few, bad]),
-        ('a/few_and_good', 'jpg', encoded(left.image), [few, hand_record(left, 'left')])])
-    write_tar(root / 'hands-train' / '000001.tar', [
-        ('right', 'png', encoded(right.image, '.png'), [failed]),
-        ('k' * 90, 'jpg', encoded(right.image), [hand_record(right, 'right', extra_info={})])])
-    given = {'000000/a/left/0': (left, 'left'), '000000/a/both/0': (both, 'left'), '000000/a/both/1': (both, 'right'),
-             '000000/a/few_and_good/1': (left, 'left'), '000001/right/0': (right, 'right'), '000001/~/0': (right, 'right')}
-    return {f'hamer/hands-train/{key}': _truth(*one) for key, one in given.items()}
+def _hand_shots(body_model_root, seed: int, size: tuple[int, int]) -> list[Shot]:
+    """A left hand, a right hand, both hands."""
+    return [take_hand_shots(body_model_root, 1, size, sides, seed)[0] for sides in (('left',), ('right',), ('left', 'right'))]
 
 
 def _truth(shot: Shot, side: str) -> dict:
     hand = shot.figures[0].hands[side]
     center, length = padded_square(shot, hand)
     return dict(hand=hand, shot=shot, center=center, side=length)
-
-
-def _write_hand_files(root: Path, left: Shot, right: Shot, both: Shot) -> dict:
-    """FreiHAND's form (names are text, one number for a box, right hands only) and HInt's (bytes, two numbers, tight boxes, no
-    3D)."""
-    (root / 'images').mkdir(parents=True, exist_ok=True)
-    for name, shot in (('left', left), ('right', right), ('both', both)):
-        cv2.imwrite(str(root / 'images' / f'{name}.jpg'), shot.image)
-    shown = [hand_record(shot, 'right') for shot in (right, both)]
-    np.savez(root / 'freihand_val.npz', imgname=np.array(['right.jpg', 'both.jpg']), scale=[200 * r['scale'][0] for r in shown],
-             hand_keypoints_2d=[r['keypoints_2d'] for r in shown], hand_keypoints_3d=[r['keypoints_3d'] for r in shown],
-             **{name: [r[name] for r in shown] for name in ('center', 'hand_pose', 'betas', 'has_hand_pose', 'has_betas')})
-    shown = [hand_record(left, 'left'), hand_record(both, 'left'), hand_record(both, 'right')]
-    np.savez(root / 'TEST_newdays_img_all.npz', imgname=np.array([b'left.jpg', b'both.jpg', b'both.jpg']),
-             center=[r['center'] for r in shown], scale=[200 * r['scale'] / PADDING for r in shown],
-             right=[r['right'] for r in shown], hand_keypoints_2d=[r['keypoints_2d'] for r in shown])
-    return {'hamer_eval/freihand/000000': _truth(right, 'right'), 'hamer_eval/freihand/000001': _truth(both, 'right'),
-            'hamer_eval/newdays_all/000000': _truth(left, 'left'), 'hamer_eval/newdays_all/000001': _truth(both, 'left'),
-            'hamer_eval/newdays_all/000002': _truth(both, 'right')}
-
-
-def _write_person_file(root: Path, people: list[Shot], body_model_root) -> dict:
-    """SMPL with the body's own pose; the second person has none. OpenPose's 3D body joints are wrong, as HMR 2.0 has it."""
-    layer, rows, truth = SMPLLayer(Path(body_model_root) / 'smpl'), [], {}
-    for i, shot in enumerate(people):
-        figure = shot.figures[0]
-        cv2.imwrite(str(root / 'images' / f'person{i}.jpg'), shot.image)
-        pose = np.concatenate((figure.global_orient[None], figure.body_pose, np.zeros((2, 3))))
-        turns = torch.from_numpy(Rotation.from_rotvec(pose).as_matrix()).float()[None]
-        with torch.no_grad():
-            vertices = layer(turns[:, :1], turns[:, 1:], torch.from_numpy(figure.betas[None]).float()).vertices[0].numpy()
-        joints = figure.joints[list(OPENPOSE25_BODY)]
-        pixels = shot.project(figure.vertices)
-        low, high = pixels.min(0), pixels.max(0)
-        points_3d = np.column_stack((joints, np.ones(25)))
-        points_3d[1:15, :3] += 0.3
-        rows.append(dict(imgname=f'person{i}.jpg', center=[(low + high) / 2], scale=PERSON_PADDING * (high - low),
-                         body_pose=pose.reshape(72), has_body_pose=float(i == 0), betas=figure.betas, has_betas=float(i == 0),
-                         body_keypoints_2d=np.column_stack((shot.project(joints), np.ones(25))), body_keypoints_3d=points_3d,
-                         extra_keypoints_3d=np.ones((19, 4))))
-        truth[f'hmr2_eval/3dpw_test/{i:06d}'] = dict(shot=shot, vertices=vertices, joints=joints, low=low, high=high)
-    np.savez(root / '3dpw_test.npz', **{name: np.array([row[name] for row in rows]) for name in rows[0]})
-    return truth

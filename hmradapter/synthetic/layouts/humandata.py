@@ -1,9 +1,9 @@
 """HumanData files of open-world people, in the conventions of MMHuman3D's converters, with every trap of the format once.
 
     images/%03d.jpg      the last shows two persons
-    relative.npz         keypoints compressed, fingers relative to the mean hand, misc says so
-    absolute.npz         fingers absolute, keypoints in full, neutral betas beside gendered ones, meshes in meshes/%06d.npy
-Source: MMHuman3D `docs/human_data.md`, branch `convertors`.
+    relative_train.npz   keypoints compressed, fingers relative to the mean hand, misc says so
+    absolute_val.npz     fingers absolute, keypoints in full, neutral betas beside gendered ones, meshes in meshes/%06d.npy
+Source: MMHuman3D `docs/human_data.md`, converters.
 """
 from pathlib import Path
 
@@ -31,14 +31,15 @@ def write_humandata(root, body_model_root, seed: int = 0, size: tuple[int, int] 
     for i, shot in enumerate(shots):
         cv2.imwrite(str(root / f'images/{i:03d}.jpg'), shot.image)
     common = _common(people)
-    np.savez_compressed(root / 'relative.npz', **common, **_keypoints(people, compressed=True), smplx=_smplx(people, mean),
+    np.savez_compressed(root / 'relative_train.npz', **common, **_keypoints(people, compressed=True),
+                        smplx=_smplx(people, mean),
                         misc=dict(flat_hand_mean=False, bbox_body_scale=BODY_PADDING, bbox_facehand_scale=1.0,
                                   kps3d_root_aligned=False))
     smplx = _smplx(people, np.zeros_like(mean))
     smplx['betas_neutral'], smplx['betas'] = smplx['betas'], smplx['betas'][:, ::-1].copy()
     for i, (figure, *_) in enumerate(people):
         np.save(root / f'meshes/{i:06d}.npy', figure.vertices.astype(np.float32))
-    np.savez_compressed(root / 'absolute.npz', **common, **_keypoints(people, compressed=False), smplx=smplx,
+    np.savez_compressed(root / 'absolute_val.npz', **common, **_keypoints(people, compressed=False), smplx=smplx,
                         vertices3d_path=np.array([f'meshes/{i:06d}.npy' for i in range(len(people))]),
                         misc=dict(flat_hand_mean=True, bbox_body_scale=BODY_PADDING))
     return {row: (figure, shot) for row, (figure, shot, _) in enumerate(people)}

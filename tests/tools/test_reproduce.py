@@ -1,0 +1,171 @@
+"""The experiment programme: rows that exist, numbers with intervals, a report that says first where the paper is not met."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / 'tools'))
+
+from reproduction import report, runs, statistics  # noqa: E402
+from reproduction.document import Grid, Heading, Items, Text, markdown, page  # noqa: E402
+from reproduction.runs import Run  # noqa: E402
+from reproduction.scales import SCALES  # noqa: E402
+from reproduction.tables import BEYOND, TABLES, table  # noqa: E402
+
+from hmradapter.engine.config import load_config  # noqa: E402
+
+ALL = [*TABLES.values(), *BEYOND.values()]
+SEQUENCES, FRAMES = 6, 8
+
+
+def sequence_shifts(seed, spread):
+    shifts = np.random.default_rng(seed).normal(0, spread, SEQUENCES)
+    return shifts - shifts.mean()
+
+
+def evaluation(mean, seed=0, spread=0.0, sides=True, measures=('PVE', 'PA-PVE', 'PA-MPJPE')):
+    """Errors about `mean` of hands in SEQUENCES sequences; a sequence's own shift is the same for all that share `seed`."""
+    count = SEQUENCES * FRAMES
+    shifts = np.repeat(sequence_shifts(seed, spread), FRAMES)
+    found = dict(protocol='p', key=[f'arctic/s05/seq{i // FRAMES}/1/{i:05d}/x' for i in range(count)],
+                 visibility=np.linspace(1, 0, count).tolist(), errors={name: (mean + shifts).tolist() for name in measures})
+    return found | (dict(is_right=[i % 2 for i in range(count)]) if sides else {})
+
+
+def record(row, mean, seed=0, **options):
+    kinds = ('-true', '-predicted', '-none') if row.guided else ('',)
+    found = evaluation(mean, spread=1.0)
+    return dict(row=row.key, seed=seed, trainable=1000 if row.config else 0, seconds=10.0, train_seconds=8.0, machine='m',
+                iterations=5 if row.config else 0, versions=dict(python='3'), curve=dict(loss=[[1, 2.0], [2, 1.0]], PVE=[]),
+                evaluations={f'{domain}{kind}': found for domain in ('target', 'source') for kind in kinds}, **options)
+
+
+@pytest.mark.parametrize('scale', ['smoke', 'paper'])
+@pytest.mark.parametrize('part', ['hand', 'body'])
+def test_a_row_is_a_config_at_every_scale(part, scale, tmp_path):
+    """One row of each kind: tests/models/test_ablation_rows.py loads them all."""
+    rows = {row.key: row for found in ALL if found.part == part for row in found.rows}
+    for key in ('base', 'no2_scratch', 'no6_ours'):
+        run = Run(part, rows[key], 1, SCALES[scale], tmp_path)
+        cfg = load_config(run.config, values(run.training_options()))
+        assert cfg.randomness.seed == 1 and run.iterations == (cfg.train_cfg.max_iters if key != 'base' else 0)
+        if key == 'no2_scratch':
+            assert run.iterations == 2 * (SCALES[scale].iterations or 10_000)
+        names = [wanted.name for wanted in run.evaluations]
+        assert len(set(names)) == len(names) and report.headline(rows[key]) in names
+        for wanted in run.evaluations:
+            load_config(run.config, values(run.test_options(wanted)))
+
+
+def values(options):
+    return {name: runs._value(text) for name, text in options.items()}
+
+
+def test_every_row_has_its_file():
+    for found in ALL:
+        for row in found.rows:
+            assert row.config is None or (ROOT / 'configs/ablations' / f'{row.config}.py').is_file()
+
+
+def test_rows_that_share_a_folder_share_their_runs():
+    rows = {}
+    for found in ALL:
+        keys = [row.key for row in found.rows]
+        assert len(set(keys)) == len(keys)
+        for row in found.rows:
+            same = rows.setdefault((found.part, row.key), row)
+            assert (same.config, same.guided, same.steps, same.train_guidance) == (row.config, row.guided, row.steps,
+                                                                                  row.train_guidance)
+    with pytest.raises(ValueError, match="'7'.*beyond-hand"):
+        table('7')
+
+
+def test_an_estimate_is_the_mean_of_sides_and_seeds():
+    one, other = evaluation(10.0), evaluation(14.0)
+    for name, extra in (('PVE', 6.0), ('PA-PVE', 0.0)):
+        one['errors'][name] = [value + extra * right for value, right in zip(one['errors'][name], one['is_right'], strict=True)]
+    assert statistics.estimate([one], 'PVE').mean == pytest.approx(13) and statistics.estimate([one], 'PA-PVE').mean == 10
+    one['errors']['PVE'][1] = None  # a right hand without truth: the sides still weigh the same
+    assert statistics.estimate([one], 'PVE').mean == pytest.approx(13)
+    both = statistics.estimate([evaluation(10.0), other], 'PVE')
+    assert both.mean == 12 and both.low == 10 and both.high == 14  # constant within a run: only seeds are drawn
+    with pytest.raises(ValueError, match='different samples'):
+        statistics.estimate([one, dict(other, key=other['key'][::-1])], 'PVE')
+
+
+def test_intervals_cover_the_spread_of_sequences_and_differences_are_paired():
+    wide = statistics.estimate([evaluation(50.0, spread=12.0)], 'PVE')
+    expected = 1.96 * sequence_shifts(0, 12.0).std() / np.sqrt(SEQUENCES)
+    assert (wide.high - wide.low) / 2 == pytest.approx(expected, rel=0.15)
+    better = statistics.estimate([evaluation(45.0, spread=12.0)], 'PVE')
+    change = better.relative_to(wide)
+    assert change.high < 0 and change.high - change.low < 3 and better.high > wide.low  # sure, though the intervals overlap
+
+
+def test_quartiles_go_from_visible_to_hidden():
+    groups = statistics.occlusion_quartiles(evaluation(1.0))
+    assert [label for label, _ in groups][0].startswith('100-') and groups[-1][0].endswith('-0 %')
+    assert sum(members.sum() for _, members in groups) == SEQUENCES * FRAMES
+    assert statistics.occlusion_quartiles(dict(visibility=[None] * 9)) == []
+
+
+def report_of(number, means, tmp_path):
+    found = TABLES[number]
+    records = {row.key: [record(row, means[row.key])] for row in found.rows}
+    blocks = report.blocks(report.Results(found, records), tmp_path, 'command', dict.fromkeys(means, 27_000_000))
+    return markdown(blocks, tmp_path), blocks
+
+
+def test_orders_that_differ_are_said_first(tmp_path):
+    order = ['no6_ours', 'no5_image_tokens', 'no4_concatenation', 'base', 'no1_full', 'no2_scratch', 'no3_decoder']
+    means = {key: 30.0 + 2 * place for place, key in enumerate(order)}
+    text, blocks = report_of(3, means, tmp_path)
+    assert 'Order by PVE: 21 of 21 pairs of rows are as in the paper.' in text and text.count('**yes**') == 4
+    text, _ = report_of(3, dict(means, no6_ours=50.0), tmp_path)
+    assert 'Order by PVE: 15 of 21' in text and text.index('These are not') < text.index('### Rows')
+    assert text.count('(beyond chance)') == 6 and text.count('**no**') == 2
+    assert '| 38.5 | 36.00' in text and '24.1 (-37 %) | 50.00' in text  # the paper's figure beside ours
+    assert (tmp_path / 'occlusion.png').stat().st_size > 5000 and '![PVE by occlusion](occlusion.png)' in text
+    html = page(blocks, 't')
+    assert html.count('<table>') == sum(isinstance(block, Grid) for block in blocks) and 'data:image/png;base64' in html
+
+
+def test_rows_that_were_not_run_are_left_out(tmp_path):
+    found = TABLES[3]
+    records = {row.key: [record(row, 30.0)] for row in found.rows[:2]}
+    text = markdown(report.blocks(report.Results(found, records), tmp_path, 'c', {}), tmp_path)
+    assert text.count(': not run.') == 4 and 'No. 6' not in text.split('### Rows')[1]
+
+
+def test_a_document_says_the_same_in_both_forms(tmp_path):
+    blocks = [Heading('A'), Text('b **c** `d` <e>'), Items(['f', 'g']), Grid(['h', 'i'], [['j', 'k']])]
+    assert markdown(blocks, tmp_path) == '## A\n\nb **c** `d` <e>\n\n- f\n- g\n\n| h | i |\n| --- | --- |\n| j | k |\n'
+    assert '<h2>A</h2><p>b <b>c</b> <code>d</code> &lt;e&gt;</p><ul><li>f</li><li>g</li></ul>' in page(blocks, 't')
+
+
+def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
+    run = Run('hand', TABLES[3].rows[-1], 0, SCALES['smoke'], tmp_path)
+    run._begin()
+    (run.folder / 'run.json').write_text(json.dumps(dict(identity=run.identity(), row='no6_ours')))
+    shares = []
+    assert run.perform(shares.append, set())['row'] == 'no6_ours' and shares == [1.0]
+    (run.folder / 'run.json').write_text(json.dumps(dict(identity='another config', row='no6_ours')))
+    (run.folder / 'identity').write_text('another config')
+    assert run.record() is None
+    run._begin()
+    assert sorted(path.name for path in run.folder.iterdir()) == ['identity']
+
+
+def test_a_failing_command_shows_the_end_of_its_log(tmp_path):
+    with pytest.raises(runs.RunError, match='(?s)exit status 3.*the reason'):
+        runs.run_command([sys.executable, '-c', 'print("the reason"); raise SystemExit(3)'], tmp_path / 'log', set())
+
+
+def test_mistakes_are_told_plainly():
+    command = [sys.executable, 'tools/reproduce.py', '--table', '3', '--rows', 'no9']
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1 and "names ['no9']" in done.stderr and 'Traceback' not in done.stderr

@@ -1,0 +1,60 @@
+"""Pictures of a report: error against what learns, against steps, and against occlusion."""
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hmradapter.fileio import atomic_write
+
+from .statistics import Estimate
+
+FEW = 9  # points of a curve below which each is marked
+
+
+def plot_parameters(path: Path, rows: dict[str, tuple[int, Estimate]], base: Estimate, measure: str) -> None:
+    """rows: {title: (trainable parameters, error)}; the frozen base is a line."""
+    def draw(axis) -> None:
+        for number, (title, (count, error)) in enumerate(rows.items()):
+            axis.errorbar(count, error.mean, yerr=_bars([error]), fmt='o', capsize=3, color=f'C{number}', label=title)
+        axis.axhline(base.mean, color='black', linewidth=0.8, linestyle='--', label='frozen expert')
+        axis.set(xscale='log', xlabel='trainable parameters', ylabel=f'{measure} (mm)')
+    _figure(path, draw)
+
+
+def plot_occlusion(path: Path, rows: dict[str, list[Estimate]], labels: list[str], measure: str) -> None:
+    """rows: {title: errors of the quartiles, most visible first}; labels: the quartiles' visible shares."""
+    def draw(axis) -> None:
+        for number, (title, errors) in enumerate(rows.items()):
+            places = [place + 0.06 * (number - len(rows) / 2) for place in range(len(labels))]
+            axis.errorbar(places, [error.mean for error in errors], yerr=_bars(errors), marker='o', markersize=4, capsize=2,
+                          color=f'C{number}', label=title)
+        axis.set_xticks(range(len(labels)), labels)
+        axis.set(xlabel='share of the hand in sight, by quartile', ylabel=f'{measure} (mm)')
+    _figure(path, draw)
+
+
+def plot_curves(path: Path, rows: dict[str, list[list[tuple[int, float]]]], ylabel: str, log: bool = False) -> None:
+    """rows: {title: one curve of (step, value) for each seed}."""
+    def draw(axis) -> None:
+        for number, (title, curves) in enumerate(rows.items()):
+            for k, curve in enumerate(curves):
+                axis.plot(*zip(*curve, strict=True), color=f'C{number}', linewidth=1, alpha=0.8,
+                          marker='.' if len(curve) < FEW else None, label=title if k == 0 else None)
+        axis.set(xlabel='iterations', ylabel=ylabel, **(dict(yscale='log') if log else {}))
+    _figure(path, draw)
+
+
+def _bars(errors: list[Estimate]) -> list[list[float]]:
+    return [[max(0.0, error.mean - error.low) for error in errors], [max(0.0, error.high - error.mean) for error in errors]]
+
+
+def _figure(path: Path, draw: Callable) -> None:
+    figure = Figure(figsize=(9, 4.5), layout='constrained')
+    FigureCanvasAgg(figure)  # no display and no global state of pyplot
+    axis = figure.subplots()
+    draw(axis)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize='small', loc='upper left', bbox_to_anchor=(1.01, 1))
+    with atomic_write(path) as file:
+        figure.savefig(file, format='png', dpi=110)

@@ -1,0 +1,197 @@
+"""What came out, beside what the paper says: blocks of a report from the records of a table's runs."""
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+from .document import Block, Grid, Heading, Items, Picture, Text
+from .plots import plot_curves, plot_occlusion, plot_parameters
+from .statistics import Estimate, estimate, occlusion_quartiles
+from .tables import Row, Table
+
+MAIN = 'PVE'
+# The paper's four findings under table 3: (claim, row that should be better, rows that it should beat).
+FINDINGS = (
+    ('Pre-training helps (No. 1 against No. 2)', 'no1_full', ('no2_scratch',)),
+    ('The adapter is highly efficient (No. 5 against No. 1 and No. 3)', 'no5_image_tokens', ('no1_full', 'no3_decoder')),
+    ('The body\'s pose is useful (No. 6 against No. 5)', 'no6_ours', ('no5_image_tokens',)),
+    ('The adapter injects it better than concatenation (No. 6 against No. 4)', 'no6_ours', ('no4_concatenation',)))
+FINDING_MEASURES = ('PVE', 'PA-PVE')
+
+
+class Results:
+    """Records of a table's runs by row, and numbers from them. {row key: [record of each seed]}"""
+
+    def __init__(self, table: Table, records: dict[str, list[dict]]):
+        self.table, self.records = table, records
+        self.rows = [row for row in table.rows if records.get(row.key)]
+        self._known: dict[tuple, Estimate] = {}
+
+    def of(self, row: Row, measure: str = MAIN, evaluation: str | None = None, quartile: int | None = None) -> Estimate | None:
+        """The row's number; by default on the target domain, guided by predictions where it is guided: the headline."""
+        name = evaluation or headline(row)
+        place = (row.key, measure, name, quartile)
+        if place not in self._known:
+            found = [record['evaluations'][name] for record in self.records[row.key] if name in record['evaluations']]
+            if not found or measure not in found[0]['errors']:
+                return None
+            members = None if quartile is None else occlusion_quartiles(found[0])[quartile][1]
+            self._known[place] = estimate(found, measure, members)
+        return self._known[place]
+
+    @property
+    def quartiles(self) -> list[str]:
+        """Visible shares of the groups by occlusion; none where visibility is not known."""
+        first = self.rows[0]
+        return [label for label, _ in occlusion_quartiles(self.records[first.key][0]['evaluations'][headline(first)])]
+
+    def named(self, key: str) -> Row | None:
+        return next((row for row in self.rows if row.key == key), None)
+
+
+def headline(row: Row) -> str:
+    return 'target-predicted' if row.guided else 'target'
+
+
+def blocks(results: Results, folder: Path, command: str, counts: dict[str, int]) -> list[Block]:
+    """The report of a table; pictures go to `folder`. counts: trainable parameters of the real-size configs by row."""
+    table = results.table
+    name = f'Table {table.number}: ' if table.number else ''
+    found: list[Block] = [Heading(f'{name}{table.title}')]
+    if table.number:
+        found += [Text('The paper\'s figures are of another data set, other experts and another scale: only the order of rows '
+                       'and relative changes compare. Rows that are guided are told here with **predicted** guidance; the '
+                       'paper\'s are guided by the truth.'), *_order(results)]
+    if table.number == 3:
+        found += [Heading('The paper\'s four findings', 3), Items([_finding(results, *finding) for finding in FINDINGS])]
+    found += [Heading('Rows', 3), _numbers(results, counts),
+              Text('mm, mean of the seeds with its 95 % bootstrap interval over seeds and held-out sequences. In brackets '
+                   'after the paper\'s figures and ours: change against the frozen expert.')]
+    found += [Heading('What guides', 3), _guidance(results), *_quartiles(results, folder), *_forgetting(results)]
+    found += [*_pictures(results, folder), Heading('How', 3), Items(_how(results, command))]
+    return found
+
+
+def _order(results: Results) -> list[Block]:
+    """Pairs of rows whose order is not the paper's, first of all."""
+    rows = [row for row in results.rows if MAIN in row.paper]
+    swapped, agreed = [], 0
+    for a, b in combinations(rows, 2):
+        here = results.of(a).draws - results.of(b).draws
+        difference = Estimate.of(results.of(a).mean - results.of(b).mean, here)
+        if (row_gap := a.paper[MAIN] - b.paper[MAIN]) * difference.mean < 0:
+            better, worse, sign = (a, b, 1) if difference.mean < 0 else (b, a, -1)
+            interval = sorted((-sign * difference.low, -sign * difference.high))
+            sure = 'beyond chance' if difference.excludes_zero else 'within chance'
+            swapped.append(f'{better.title} is better than {worse.title} by {abs(difference.mean):.2f} mm '
+                           f'[{interval[0]:.2f}, {interval[1]:.2f}] ({sure}); in the paper it is worse by '
+                           f'{abs(row_gap):.1f} mm.')
+        else:
+            agreed += 1
+    total = agreed + len(swapped)
+    return [Text(f'**Order by {MAIN}: {agreed} of {total} pairs of rows are as in the paper.**'
+                 + (' These are not:' if swapped else '')), *([Items(swapped)] if swapped else [])]
+
+
+def _finding(results: Results, claim: str, better: str, others: tuple[str, ...]) -> str:
+    row, rivals = results.named(better), [results.named(key) for key in others]
+    if row is None or None in rivals:
+        return f'{claim}: not run.'
+    changes, holds = [], True
+    for rival in rivals:
+        for measure in FINDING_MEASURES:
+            change = results.of(row, measure).relative_to(results.of(rival, measure))
+            holds &= change.high < 0 or measure != MAIN
+            changes.append(f'{measure} {change.mean:+.1f} % [{change.low:+.1f}, {change.high:+.1f}] against {rival.title}')
+    return f'{claim}: **{"yes" if holds else "no"}** by {MAIN}. {"; ".join(changes)}.'
+
+
+def _numbers(results: Results, counts: dict[str, int]) -> Grid:
+    table, base = results.table, results.named('base')
+    header = ['row', 'learn here', 'learn at full size', *(['the paper\'s'] if table.number else [])]
+    for measure in table.measures:
+        header += [*([f'{measure}, paper'] if table.number else []), f'{measure}, here']
+    rows = []
+    for row in results.rows:
+        trainable = results.records[row.key][0]['trainable']
+        cells = [row.title, f'{trainable:,}' if trainable else '-',
+                 f'{counts[row.key] / 1e6:.1f}M' if counts.get(row.key) else '-',
+                 *([row.params or '-'] if table.number else [])]
+        for measure in table.measures:
+            if table.number:
+                paper, of_base = row.paper.get(measure), base.paper.get(measure) if base else None
+                cells.append('-' if paper is None else f'{paper:.1f}{_change(paper, of_base, row is base)}')
+            here = results.of(row, measure)
+            cells.append(f'{here}{_change(here.mean, results.of(base, measure).mean if base else None, row is base)}')
+        rows.append(cells)
+    return Grid(header, rows)
+
+
+def _change(value: float, base: float | None, is_base: bool) -> str:
+    return '' if base is None or is_base else f' ({100 * (value / base - 1):+.0f} %)'
+
+
+def _guidance(results: Results) -> Grid:
+    kinds = ('true', 'predicted', 'none') if results.table.part == 'hand' else ('true', 'predicted')
+    rows = [[row.title, *(str(results.of(row, MAIN, f'target-{kind}')) for kind in kinds)]
+            for row in results.rows if row.guided]
+    return Grid([f'{MAIN} of guided rows', *(f'{kind} guidance' for kind in kinds)], rows)
+
+
+def _quartiles(results: Results, folder: Path) -> list[Block]:
+    labels = results.quartiles
+    if not labels:
+        return []
+    by_row = {row.title: [results.of(row, MAIN, None, k) for k in range(len(labels))] for row in results.rows}
+    path = folder / 'occlusion.png'
+    plot_occlusion(path, by_row, labels, MAIN)
+    what = 'hands' if results.table.part == 'hand' else 'persons, by the more hidden hand'
+    return [Heading('By occlusion', 3),
+            Grid([f'{MAIN}, {what} by what is in sight', *labels],
+                 [[title, *map(str, errors)] for title, errors in by_row.items()]),
+            Picture(path, f'{MAIN} by occlusion')]
+
+
+def _forgetting(results: Results) -> list[Block]:
+    rows = []
+    for row in results.rows:
+        name = headline(row).replace('target', 'source')
+        here, there = results.of(row), results.of(row, MAIN, name)
+        if there is not None:
+            rows.append([row.title, str(here), str(there)])
+    if not rows:
+        return []
+    return [Heading('What is forgotten', 3),
+            Grid([f'{MAIN}', 'target domain (trained on)', 'source domain (what the expert knew)'], rows)]
+
+
+def _pictures(results: Results, folder: Path) -> list[Block]:
+    base = results.named('base')
+    trained = [row for row in results.rows if row.config]
+    found: list[Block] = []
+    if base and trained:
+        path = folder / 'parameters.png'
+        plot_parameters(path, {row.title: (results.records[row.key][0]['trainable'], results.of(row)) for row in trained},
+                        results.of(base), MAIN)
+        found.append(Picture(path, f'{MAIN} against trainable parameters'))
+    for name, kind, ylabel, log in (('loss.png', 'loss', 'training loss', True),
+                                    ('steps.png', 'PVE', f'{MAIN} (mm) on the way, true guidance', False)):
+        curves = {row.title: [record['curve'][kind] for record in results.records[row.key] if len(record['curve'][kind]) > 1]
+                  for row in trained}
+        curves = {title: of_row for title, of_row in curves.items() if of_row}
+        if curves:
+            plot_curves(folder / name, curves, ylabel, log)
+            found.append(Picture(folder / name, f'{ylabel} against iterations, one line a seed'))
+    return [Heading('Pictures', 3), *found] if found else []
+
+
+def _how(results: Results, command: str) -> Sequence[str]:
+    records = [record for row in results.rows for record in results.records[row.key]]
+    first = records[0]['evaluations']
+    versions = sorted({' '.join(f'{name} {number}' for name, number in record['versions'].items()) for record in records})
+    return (f'Command: `{command}`', f'Machine: {"; ".join(sorted({record["machine"] for record in records}))}',
+            f'Time: {sum(record["seconds"] for record in records) / 3600:.2f} h of single runs together, '
+            f'{sum(record["train_seconds"] for record in records) / 3600:.2f} h of them training',
+            f'Seeds: {sorted({record["seed"] for record in records})}; iterations: '
+            f'{sorted({record["iterations"] for record in records if record["iterations"]})}',
+            f'Protocol: {next(iter(first.values()))["protocol"]}, {len(next(iter(first.values()))["key"])} samples',
+            f'Versions: {"; ".join(versions)}')

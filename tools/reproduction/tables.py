@@ -1,0 +1,127 @@
+"""The rows of the paper's tables 3 to 6 and the rows that we add, with the paper's figures (HMR-Adapter, ACM MM 2024)."""
+from dataclasses import dataclass, field
+
+HAND_MEASURES = ('PA-PVE', 'PVE', 'PA-MPJPE')  # columns of the paper, in its order, under our logged names
+HANDS_OF_TABLE_5 = ('PA-PVE', 'PVE')
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to adapt an expert.
+
+    key: unique in its part, names the folders of its runs.  title: as in reports.  config: below configs/ablations; None is the
+    frozen base, which is not trained.  paper: its figures by measure, mm.  params: the paper's trainable parameters.
+    guided: reads the other part's guidance, so it is evaluated with true, predicted and no guidance.  steps: iterations over
+    those of the other rows.  train_guidance: 'annotation', or 'predicted' by the other part's expert.
+    """
+    key: str
+    title: str
+    config: str | None
+    paper: dict[str, float] = field(default_factory=dict)
+    params: str = ''
+    guided: bool = False
+    steps: int = 1
+    train_guidance: str = 'annotation'
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper: rows of one part, 'hand' or 'body', under the measures it shows."""
+    number: int
+    part: str
+    title: str
+    measures: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def _paper(measures: tuple[str, ...], *values: float) -> dict[str, float]:
+    return dict(zip(measures, values, strict=True))
+
+
+def _hand(*values: float) -> dict[str, float]:
+    return _paper(HAND_MEASURES, *values)
+
+
+BASE = Row('base', 'frozen expert', None, _hand(16.2, 38.5, 17.1))
+OURS = Row('no6_ours', 'No. 6, adapter with the arm\'s pose (ours)', 'hand/table3_no6_ours', _hand(8.4, 24.1, 8.5), '27M', True)
+CONCATENATION = Row('no4_concatenation', 'No. 4, concatenation, decoder learns', 'hand/table3_no4_concatenation',
+                    _hand(17.9, 36.7, 18.4), '39M', True)
+BODY_BASE = Row('base', 'frozen expert', None, _hand(29.3, 48.5, 28.9))
+BODY_OURS = Row('no6_ours', 'No. 6, adapter with the hands\' features (ours)', 'body/table4_no6_ours', _hand(20.7, 24.7, 21.0),
+                '37M', True)
+BODY_CONCATENATION = Row('no4_concatenation', 'No. 4, concatenation, decoder learns', 'body/table4_no4_concatenation',
+                         _hand(23.6, 29.9, 25.1), '31M', True)
+
+
+def _again(row: Row, title: str, paper: dict[str, float]) -> Row:
+    """The same runs under another table's name and figures."""
+    return Row(row.key, title, row.config, paper, row.params, row.guided, row.steps, row.train_guidance)
+
+
+TABLES = {
+    3: Table(3, 'hand', 'fine-tuning of the hand expert', HAND_MEASURES, (
+        BASE,
+        Row('no1_full', 'No. 1, full fine-tuning', 'hand/table3_no1_full', _hand(13.9, 45.3, 15.0), '671M'),
+        Row('no2_scratch', 'No. 2, from scratch, twice the steps', 'hand/table3_no2_scratch', _hand(15.1, 53.3, 16.3), '671M',
+            steps=2),
+        Row('no3_decoder', 'No. 3, decoder head', 'hand/table3_no3_decoder', _hand(14.1, 56.1, 15.1), '39M'),
+        CONCATENATION,
+        Row('no5_image_tokens', 'No. 5, adapter with the image tokens', 'hand/table3_no5_image_tokens', _hand(9.0, 30.9, 9.2),
+            '27M'),
+        OURS)),
+    4: Table(4, 'body', 'fine-tuning of the whole-body expert', HAND_MEASURES, (
+        BODY_BASE,
+        Row('no1_full', 'No. 1, full fine-tuning', 'body/table4_no1_full', _hand(19.5, 24.4, 21.1), '662M'),
+        Row('no2_scratch', 'No. 2, from scratch, twice the steps', 'body/table4_no2_scratch', _hand(27.0, 35.0, 34.6), '662M',
+            steps=2),
+        Row('no3_decoder', 'No. 3, decoder head', 'body/table4_no3_decoder', _hand(21.0, 25.1, 21.2), '31M'),
+        BODY_CONCATENATION,
+        Row('no5_task_tokens', 'No. 5, adapter with the task tokens', 'body/table4_no5_task_tokens', _hand(20.8, 24.7, 21.2),
+            '37M'),
+        BODY_OURS)),
+    5: Table(5, 'hand', 'ways to inject the body\'s pose into the hand expert', HANDS_OF_TABLE_5, (
+        _again(BASE, 'frozen expert', {}),
+        _again(CONCATENATION, 'concatenation', _paper(HANDS_OF_TABLE_5, 15.2, 41.9)),
+        Row('weighted_sum', 'weighted sum', 'hand/table5_weighted_sum', _paper(HANDS_OF_TABLE_5, 12.1, 26.0), guided=True),
+        Row('whole_body_pose', 'whole-body pose', 'hand/table5_whole_body_pose', _paper(HANDS_OF_TABLE_5, 13.4, 27.7),
+            guided=True),
+        _again(OURS, 'HMR-Adapter (ours)', _paper(HANDS_OF_TABLE_5, 10.5, 23.6)))),
+    6: Table(6, 'body', 'ways to inject the hands\' features into the whole-body expert', HAND_MEASURES, (
+        _again(BODY_BASE, 'frozen expert', {}),
+        _again(BODY_CONCATENATION, 'concatenation', _hand(79.3, 95.4, 94.0)),
+        Row('weighted_sum', 'weighted sum', 'body/table6_weighted_sum', _hand(57.0, 74.5, 68.0), guided=True),
+        _again(BODY_OURS, 'HMR-Adapter (ours)', _hand(36.8, 57.1, 42.0)))),
+}
+
+# Rows of no table of the paper, by part: `--table beyond-hand`, `--table beyond-body`.
+BEYOND = {
+    'hand': Table(0, 'hand', 'beyond the paper: the hand adapter', HAND_MEASURES, (
+        _again(BASE, 'frozen expert', {}),
+        _again(OURS, 'the paper\'s adapter', {}),
+        Row('lora_decoder', 'LoRA on the decoder', 'hand/hand_lora_decoder'),
+        Row('lora_backbone', 'LoRA on the backbone', 'hand/hand_lora_backbone'),
+        Row('bottleneck', 'bottleneck adapters', 'hand/hand_bottleneck'),
+        Row('zero_gate', 'adapter, gates start at zero', 'hand/hand_zero_gate', guided=True),
+        Row('joint_embedding', 'adapter, a code per joint', 'hand/hand_joint_embedding', guided=True),
+        Row('predicted_training', 'adapter, trained on predicted bodies', 'hand/table3_no6_ours', guided=True,
+            train_guidance='predicted'),
+        Row('kinematic', 'kinematic guidance (our design)', 'hand/hand_kinematic', guided=True),
+        Row('kinematic_predicted', 'kinematic guidance, trained on predicted bodies', 'hand/hand_kinematic', guided=True,
+            train_guidance='predicted'))),
+    'body': Table(0, 'body', 'beyond the paper: the body adapter', HAND_MEASURES, (
+        _again(BODY_BASE, 'frozen expert', {}),
+        _again(BODY_OURS, 'the paper\'s adapter', {}),
+        Row('lora_decoder', 'LoRA on the decoder', 'body/body_lora_decoder'),
+        Row('lora_backbone', 'LoRA on the backbone', 'body/body_lora_backbone'),
+        Row('bottleneck', 'bottleneck adapters', 'body/body_bottleneck'),
+        Row('joint_embedding', 'adapter, a code per knuckle', 'body/body_joint_embedding', guided=True))),
+}
+
+
+def table(name: str) -> Table:
+    """'3' to '6', 'beyond-hand' or 'beyond-body'; ValueError for another name."""
+    known = {str(number): found for number, found in TABLES.items()}
+    known |= {f'beyond-{part}': found for part, found in BEYOND.items()}
+    if name not in known:
+        raise ValueError(f'--table is {name!r}; there are {", ".join(known)}.')
+    return known[name]
