@@ -70,17 +70,9 @@ def _write_shards(ready: Path, parts: Sequence[Path], shard_rows: int, limit: in
     """Stream the parts into shards; return the counts for the manifest. Memory: one shard and one part."""
     counts = {name: Counter() for name in ('dropped', 'unlabelled')}
     examples: dict[str, list[str]] = {}
-    hands, total, shards, persons, meshes, mesh_size = Counter(left=0, right=0), 0, 0, 0, 0, 0
+    hands, total, persons, meshes, mesh_size = Counter(left=0, right=0), 0, 0, 0, 0
     index, paths, tars = [], [], {}
-    records, keys = np.zeros(0, RECORD), np.zeros(0, f'S{KEY_BYTES}')
-
-    def flush(least: int) -> None:
-        nonlocal records, keys, shards
-        while len(records) > least or (least == 0 and len(records)):
-            np.save(ready / f'records-{shards:05d}.npy', records[:shard_rows])
-            np.save(ready / f'keys-{shards:05d}.npy', keys[:shard_rows])
-            records, keys, shards = records[shard_rows:], keys[shard_rows:], shards + 1
-
+    shards = _Shards(ready, shard_rows)
     for path in parts:
         part, notes = load_npz(path), read_notes(path)
         taken = slice(None if limit is None else limit - total)
@@ -100,15 +92,42 @@ def _write_shards(ready: Path, parts: Sequence[Path], shard_rows: int, limit: in
         for side, bit in HAND_VIEW.items():
             hands[side] += int(((new['flags'] & np.uint64(bit)) != 0).sum())
         persons += int(((new['flags'] & np.uint64(PERSON_VIEW)) != 0).sum())
-        records, keys, total = np.concatenate((records, new)), np.concatenate((keys, new_keys)), total + len(new)
-        flush(shard_rows)
-    flush(0)
+        total += len(new)
+        shards.add(new, new_keys)
+    shards.finish()
     np.save(ready / 'index.npy', np.concatenate(index) if index else np.zeros(0, INDEX))
     np.save(ready / 'paths.npy', np.array(paths) if paths else np.zeros(0, 'S1'))
     np.save(ready / 'tars.npy', fixed_bytes(list(tars)))
-    return dict(records=total, shards=shards, persons=persons, hands=dict(hands),
+    return dict(records=total, shards=shards.count, persons=persons, hands=dict(hands),
                 meshes=[meshes, mesh_size, 3] if meshes else None, **{n: dict(sorted(c.items())) for n, c in counts.items()},
                 examples={reason: names[:EXAMPLES] for reason, names in sorted(examples.items())})
+
+
+class _Shards:
+    """Records and keys, gathered until they fill a shard."""
+
+    def __init__(self, folder: Path, rows: int):
+        self.folder, self.rows, self.count = folder, rows, 0
+        self.records, self.keys, self.gathered = [np.zeros(0, RECORD)], [np.zeros(0, f'S{KEY_BYTES}')], 0
+
+    def add(self, records: np.ndarray, keys: np.ndarray) -> None:
+        self.records.append(records)
+        self.keys.append(keys)
+        self.gathered += len(records)
+        if self.gathered >= self.rows:
+            self._write(whole_ones=True)
+
+    def finish(self) -> None:
+        self._write(whole_ones=False)
+
+    def _write(self, whole_ones: bool) -> None:
+        records, keys = np.concatenate(self.records), np.concatenate(self.keys)
+        end = len(records) - len(records) % self.rows if whole_ones else len(records)
+        for start in range(0, end, self.rows):
+            np.save(self.folder / f'records-{self.count:05d}.npy', records[start:min(start + self.rows, end)])
+            np.save(self.folder / f'keys-{self.count:05d}.npy', keys[start:min(start + self.rows, end)])
+            self.count += 1
+        self.records, self.keys, self.gathered = [records[end:].copy()], [keys[end:].copy()], len(records) - end
 
 
 def _renumber_images(records: np.ndarray, part: dict, own_tars: list[dict], paths: list[bytes], tars: dict[str, int]) -> None:

@@ -101,6 +101,7 @@ def _open_work(folder: Path, plan: dict) -> Path:
     work, text = work_folder(folder), json.dumps(plan, sort_keys=True)
     plan_file = work / 'plan.json'
     if work.exists() and not (plan_file.is_file() and plan_file.read_text() == text):
+        print_log(f'{work} has unfinished work of other options or files, which starts anew.', 'current')
         shutil.rmtree(work)
     if not work.exists():
         with atomic_write(plan_file, 'w') as file:
