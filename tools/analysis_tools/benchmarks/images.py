@@ -56,10 +56,11 @@ def measure_images(args: argparse.Namespace) -> Iterator[Row]:
         print(f'{args.pictures} pictures of {args.picture_size}x{args.picture_size} are being made.', flush=True)
         store = write_hands(Path(folder), args.pictures, args.picture_size, args.jpeg_quality)
         size = sum(path.stat().st_size for path in Path(folder, 'images').iterdir()) / args.pictures
-        plain, crop, train = 'plain OpenCV: imread, warpAffine', 'HandDataset, evaluation', 'HandDataset, training'
+        plain, crop, ordered, train = ('plain OpenCV: imread, warpAffine', 'HandDataset, evaluation',
+                                       'HandDataset, evaluation, in order', 'HandDataset, training')
         evaluated, trained = (HandDataset(str(store.folder), pipeline) for pipeline in (EVALUATION, TRAINING))
         loaders = {plain: _loader(PlainOpenCV(evaluated), args, None), crop: _loader(evaluated, args, hmr_collate),
-                   train: _loader(trained, args, hmr_collate)}
+                   ordered: _loader(evaluated, args, hmr_collate, in_order=True), train: _loader(trained, args, hmr_collate)}
         passes: dict[str, list[Pass]] = {name: [] for name in loaders}
         for turn in range(args.repeats + 1):
             for name, loader in loaders.items():
@@ -69,17 +70,20 @@ def measure_images(args: argparse.Namespace) -> Iterator[Row]:
     medians = {name: statistics.median(one.wall for one in many) for name, many in passes.items()}
     for name, median in medians.items():
         yield Row(GROUP, name, 'uint8', median * args.batch_size / args.hands, median / medians[plain])
-    print(f'{args.hands} hands in random order, pictures of {size / 1024:.0f} KB, {args.workers} workers:')
+    print(f'{args.hands} hands in random order unless said, pictures of {size / 1024:.0f} KB, {args.workers} workers:')
     for name, many in passes.items():
         cpu = min(one.cpu for one in many)
-        print(f'  {name:34} {args.hands / medians[name]:7.0f} hands/s (best {args.hands / min(many).wall:.0f}), '
+        print(f'  {name:36} {args.hands / medians[name]:7.0f} hands/s (best {args.hands / min(many).wall:.0f}), '
               f'{args.hands / cpu:5.0f} per second of CPU time')
 
 
-def _loader(dataset: Dataset, args: argparse.Namespace, collate) -> DataLoader:
-    """Every hand decodes its picture: neighbours in random order rarely share one."""
+def _loader(dataset: Dataset, args: argparse.Namespace, collate, in_order: bool = False) -> DataLoader:
+    """In random order, as in training, every hand decodes its picture; in order, as in evaluation, the two hands of a picture
+    are neighbours and share one decoding."""
     generator = torch.Generator().manual_seed(0)
     sampler = RandomSampler(dataset, replacement=True, num_samples=args.hands, generator=generator)
+    if in_order:
+        sampler = [number % len(dataset) for number in range(args.hands)]
     return DataLoader(dataset, args.batch_size, sampler=sampler, num_workers=args.workers, collate_fn=collate,
                       worker_init_fn=_one_thread)
 
