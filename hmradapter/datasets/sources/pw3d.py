@@ -118,10 +118,6 @@ class PW3DConverter:
             self._fill(part, sequence, persons, sizes)
         return part
 
-    def _names(self, persons: Persons) -> list[str]:
-        return [f'{image.removeprefix("imageFiles/")}, person {actor}'
-                for image, actor in zip(persons.images, persons.actors, strict=True)]
-
     def _usable(self, persons: Persons, part: Part) -> tuple[Persons, np.ndarray]:
         """Those with a whole image and finite numbers, and the images' sizes (M, 2) as (W, H)."""
         kept, sizes = usable_images(part, self.files.root, persons.images, self.verify_images)
@@ -132,7 +128,7 @@ class PW3DConverter:
             persons, sizes = persons.take(kept), sizes[kept]
         fields = (persons.rotation, persons.translation, persons.intrinsics, persons.joints, persons.boxes)
         finite = finite_rows(*persons.params.values(), *(field for field in fields if field is not None))
-        kept = drop_rows(part, 'not_finite', ~finite, self._names(persons))
+        kept = drop_rows(part, 'not_finite', ~finite, _names(persons))
         return persons.take(kept), sizes[kept]
 
     def _fill(self, part: Part, sequence: str, persons: Persons, sizes: np.ndarray) -> None:
@@ -146,8 +142,8 @@ class PW3DConverter:
         if persons.joints is not None:
             agree = np.linalg.norm(persons.joints - joints, axis=-1).max(1) < MAX_JOINT_GAP
             joints = persons.joints
-        drop_rows(part, 'joints_away_from_model', ~agree, self._names(persons))
-        drop_rows(part, 'person_outside_image', agree & ~shown, self._names(persons))
+        drop_rows(part, 'joints_away_from_model', ~agree, _names(persons))
+        drop_rows(part, 'person_outside_image', agree & ~shown, _names(persons))
         kept = np.flatnonzero(agree & shown)
         persons, sizes = persons.take(kept), sizes[kept]
         view = _view(persons, sizes)
@@ -166,8 +162,9 @@ class PW3DConverter:
         if self.keep_vertices:
             part.vertices = set_meshes(records, np.ones(len(kept), bool), meshes, kept, view)
         if persons.detections is not None:
+            names = _names(persons)
             for i in np.flatnonzero(~_set_face(records, persons.detections)):
-                part.lacks('no_face_in_2d', self._names(persons)[i])
+                part.lacks('no_face_in_2d', names[i])
 
     def _set_labels(self, records: np.ndarray, persons: Persons, joints: np.ndarray, roots: np.ndarray, view: View) -> None:
         pose, transl, betas = (torch.from_numpy(persons.params[name]) for name in ('pose', 'transl', 'betas'))
@@ -194,6 +191,11 @@ class PW3DConverter:
                 meshes = np.zeros((count, *out.vertices.shape[1:]), np.float32) if meshes is None else meshes
                 meshes[rows] = out.vertices.numpy()
         return meshes, joints, roots
+
+
+def _names(persons: Persons) -> list[str]:
+    return [f'{image.removeprefix("imageFiles/")}, person {actor}'
+            for image, actor in zip(persons.images, persons.actors, strict=True)]
 
 
 def _view(persons: Persons, sizes: np.ndarray) -> View:
