@@ -14,6 +14,7 @@ from hmradapter.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_a
 from hmradapter.structures.joints import ARM_CHAIN, HAND21_FROM_SMPLX144
 
 from .finger_convention import hand_means
+from .finite import finite_rows
 from .humandata import LARGEST_BETA, HumanData
 from .labels import MIN_DEPTH
 from .record import GENDERS, MODELS, SIDES, set_flag
@@ -30,9 +31,7 @@ def usable_persons(data: HumanData, rows: np.ndarray, sizes: Tensor, padding: fl
     values = [values[rows] for values in data.params.values()]
     if data.points_3d is not None:
         values.append(data.points_3d.take(rows)[:, :144, :3])
-    with np.errstate(over='ignore'):  # float32, which records hold
-        finite = np.stack([np.isfinite(value.astype(np.float32)).all(axis=tuple(range(1, value.ndim)))
-                           for value in (np.zeros((len(rows), 1)), *values)]).all(0)
+    finite = finite_rows(np.zeros((len(rows), 1)), *values)  # a file may have none of them
     kid = data.params.get('betas_extra', np.zeros((data.count, 1)))[rows].any(1)
     shown = _tight(data.boxes['bbox_xywh'][rows], padding, sizes)[2].numpy()
     for i in np.flatnonzero(~finite | kid | ~shown):

@@ -19,14 +19,15 @@ ROTATIONS = ('global_orient', 'body_pose', 'left_hand_pose', 'right_hand_pose', 
 
 
 def set_smplx_persons(records: np.ndarray, layer: SMPLXLayer, params: dict[str, Tensor], view: View, *,
-                      joint_valid: np.ndarray | None = None, body_pose_valid: np.ndarray | None = None,
-                      hands: tuple[str, ...] = SIDES) -> Tensor:
+                      rows: np.ndarray | None = None, joint_valid: np.ndarray | None = None,
+                      body_pose_valid: np.ndarray | None = None, hands: tuple[str, ...] = SIDES) -> Tensor:
     """Label every record's person and both hands from SMPL-X's parameters in the source's frame.
 
     Args:
         layer: the body model that the parameters are of, without the face's contour (which no single pose has for all views).
         params: axis-angle, radians, metres: global_orient, transl (N, 3), body_pose (N, 63); where known left_hand_pose,
             right_hand_pose (N, 45) ABSOLUTE, jaw_pose, leye_pose, reye_pose (N, 3), betas (N, up to 16), expression (N, 10).
+        rows: (N,) whose body each record shows, where cameras share bodies: `params` then has each body once, (M, ..).
         joint_valid: (127,) which of SMPLX144's joints may be believed, all by default.
         body_pose_valid: (21,) which rotations of body_pose may be believed, all by default.
         hands: sides whose fingers may be believed, of those given; the other gets no labels of its own.
@@ -37,6 +38,8 @@ def set_smplx_persons(records: np.ndarray, layer: SMPLXLayer, params: dict[str, 
     """
     params = {name: value.double() for name, value in params.items()}
     joints, root = pose_smplx(layer, params)
+    if rows is not None:
+        joints, root, params = joints[rows], root[rows], {name: value[rows] for name, value in params.items()}
     # as float32, which records hold
     valid = torch.stack([value.float().flatten(1).isfinite().all(1) for value in (joints, *params.values())]).all(0)
     face = {name: params[name] for name in ('jaw_pose', 'leye_pose', 'reye_pose', 'expression') if name in params}

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from hmradapter.body_models import SMPLXLayer
+from hmradapter.datasets import smplx_labels
 from hmradapter.datasets.record import GENDERS, SIDES, check_records, flag_bits
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.structures.joints import HAND21_FROM_SMPLX144
@@ -19,6 +20,23 @@ def records_of(store) -> dict[str, np.ndarray]:
     for record in records.values():
         check_records(record)
     return records
+
+
+def assert_same(records, others) -> None:
+    """All fields but the images' rows, to what single precision leaves of metres and pixels."""
+    for name in set(records.dtype.names) - {'offset'}:
+        np.testing.assert_allclose(records[name], others[name], rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+def count_posed(monkeypatch) -> list[int]:
+    """How many bodies each call of `set_smplx_persons` poses from here on."""
+    counts, pose = [], smplx_labels.pose_smplx
+
+    def counting(layer, params):
+        counts.append(len(params['transl']))
+        return pose(layer, params)
+    monkeypatch.setattr(smplx_labels, 'pose_smplx', counting)
+    return counts
 
 
 def project(points, K):

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from layout_checks import assert_true, has, layer_of, project, records_of
+from layout_checks import assert_same, assert_true, count_posed, has, layer_of, project, records_of
 
 from hmradapter.datasets import HandDataset, PersonDataset
 from hmradapter.datasets.sources import H36MSource, h36m
@@ -99,6 +99,15 @@ def test_each_convention_matters(release):
     other = release[1][f'h36m/train/{SEQUENCE}/1/000005']['figure']
     assert np.linalg.norm(one.joints - other.joints, axis=1).max() > 0.1                         # the number of the image
     assert isinstance(next(iter(load_json(annotations(root, 'joint_3d')))), str)
+
+
+def test_each_body_is_posed_once(source, monkeypatch):
+    """Cameras share frames; each one's records are those that it gives alone."""
+    posed = count_posed(monkeypatch)
+    both = converted(source())
+    assert len(both.records) == 4 and posed == [2]
+    for camera in (1, 4):
+        assert_same(both.records[both.records['view'] == camera], converted(source(views=(camera,))).records)
 
 
 def test_samples(source, release, open_body_models):

@@ -277,6 +277,24 @@ def test_persons_of_hmr2_come_back(release, open_body_models):
     assert (without.records['verts_row'] == -1).all()
 
 
+def test_models_of_hmr2s_genders_are_told(copy, open_body_models):
+    """The meshes depend on the models of the genders that the file has, so the store's name does."""
+    root = copy / 'evaluation'
+    source = HMR2EvalSource(root, '3dpw_test', open_body_models)
+    assert list(source.about()['body_models']) == ['smpl/SMPL_NEUTRAL.pkl']
+    neutral = np.concatenate(list(converted(source)[0].vertices))
+    with np.load(root / '3dpw_test.npz') as data:
+        arrays = dict(data, has_body_pose=np.ones(2), has_betas=np.ones(2), gender=np.array(['f', 'male']))
+    np.savez(root / '3dpw_test.npz', **arrays)
+    source = HMR2EvalSource(root, '3dpw_test', open_body_models)
+    assert list(source.about()['body_models']) == ['smpl/SMPL_MALE.pkl', 'smpl/SMPL_FEMALE.pkl']
+    part, = converted(source)
+    assert part.records['gender'].tolist() == [2, 1] and np.abs(next(iter(part.vertices))[0] - neutral[0]).max() > 0.002
+    (root / '3dpw_test.npz').unlink()
+    with pytest.raises(FileNotFoundError, match='hmr2_evaluation_data'):
+        HMR2EvalSource(root, '3dpw_test', open_body_models).about()
+
+
 def test_pickled_numpy_of_many_kinds(copy, release):
     """Flags as Python numbers, arrays of float64, lists: all that tars in circulation have."""
     given = next(iter(release[1].values()))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from layout_checks import assert_true, has, layer_of, records_of
+from layout_checks import assert_same, assert_true, count_posed, has, layer_of, records_of
 
 from hmradapter.body_models.model_files import BodyModelFileError
 from hmradapter.datasets import HandDataset
@@ -100,6 +100,20 @@ def test_each_convention_matters(source, release, open_body_models):
     assert np.linalg.norm(near - far, axis=1).min() > 0.1  # each its camera
     full = read_calibration(calibration(root, 0, 'LectureHall')).intrinsics
     assert full[0, 0] == pytest.approx(8 * 600) and full[0, 2] == pytest.approx(8 * 260.5 - 0.5)             # image size
+
+
+def test_each_body_is_posed_once(source, copy, monkeypatch):
+    """Cameras share bodies; each one's records are those that it gives alone."""
+    posed = count_posed(monkeypatch)
+    both = source().convert(PAIR)
+    assert len(both.records) == 8 and posed == [2, 2]  # men, women
+    alone = {0: None, 3: None}
+    for camera, other in ((0, 3), (3, 0)):
+        calibration(copy, other).rename(copy / 'aside.xml')
+        alone[camera] = source(copy).convert(PAIR)
+        (copy / 'aside.xml').rename(calibration(copy, other))
+    for camera, part in alone.items():
+        assert_same(both.records[both.records['view'] == camera], part.records)
 
 
 def test_samples(release, open_body_models):

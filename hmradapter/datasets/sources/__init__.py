@@ -3,10 +3,11 @@ from .arctic import ArcticSource
 from .bedlam import BEDLAMSource
 from .coco_wholebody import CocoWholeBodySource
 from .ehf import EHFSource
-from .evaluation_npz import HaMeREvalSource, HMR2EvalSource
 from .freihand import FreiHANDSource
 from .h36m import H36MSource
 from .hamer import HaMeRTarSource
+from .hamer_eval import HaMeREvalSource
+from .hmr2_eval import HMR2EvalSource
 from .humandata import HumanDataSource
 from .interhand import InterHandSource
 from .pw3d import PW3DSource

@@ -14,6 +14,7 @@ import torch
 from hmradapter.geometry import boxes
 from hmradapter.structures.joints import COCO133_HIPS, COCO133_PARTS, SMPLX144_FROM_COCO133
 
+from ..finite import finite_rows
 from ..labels import MIN_INSIDE
 from ..record import set_flag
 
@@ -53,8 +54,7 @@ def read_keypoints(annotations: Sequence[dict]) -> tuple[Keypoints, np.ndarray]:
             sound[i] = True
         except (KeyError, TypeError, ValueError):
             continue
-    with np.errstate(over='ignore'):  # as float32, which records hold
-        sound &= np.isfinite(rows.astype(np.float32)).all(1)
+    sound &= finite_rows(rows)
     rows[~sound], valid[~sound] = 0, False
     stored = rows[:, 3 * 133:].reshape(-1, 4, 4)
     return Keypoints(rows[:, :3 * 133].reshape(-1, 133, 3), stored[:, 0], dict(zip(BOXED, stored[:, 1:].swapaxes(0, 1),

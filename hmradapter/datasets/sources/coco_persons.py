@@ -12,13 +12,13 @@ import numpy as np
 from hmradapter.body_models import SMPLXLayer
 from hmradapter.body_models.model_files import find_model_file
 
-from ..images import image_sizes
 from ..labels import set_meshes
 from ..record import empty_records, set_flag
 from ..smplx_labels import smplx_meshes
 from ..store_writer import Part
 from .coco_keypoints import away_from_person, labelled_joints, read_keypoints, set_keypoints, set_part_boxes
 from .osx_fits import read_fits, set_fits
+from .rows import drop_rows, set_images, usable_images
 
 MAX_NUMBER = np.iinfo(np.int32).max  # of an image or annotation, as records hold them; those of crowds are larger
 
@@ -90,18 +90,12 @@ class PersonConverter:
 
     def _with_images(self, persons: list[Annotated], part: Part) -> tuple[list[Annotated], np.ndarray]:
         """Those with a whole image of the size that is listed, and the images' sizes (N, 2) as (W, H)."""
-        paths = sorted({person.path for person in persons})
-        found = dict(zip(paths, image_sizes([self.root / path for path in paths], self.verify_images), strict=True))
-        usable = []
-        for person in persons:
-            size = found[person.path]
-            if not isinstance(size, str) and size != (person.image.get('width'), person.image.get('height')):
-                size = 'image_of_other_size'
-            if isinstance(size, str):
-                part.drop(size, person.path)
-            else:
-                usable.append(person)
-        return usable, np.array([found[person.path] for person in usable], dtype=np.int64).reshape(-1, 2)
+        kept, sizes = usable_images(part, self.root, [person.path for person in persons], self.verify_images)
+        persons = [persons[i] for i in kept]
+        other = np.array([size != [person.image.get('width'), person.image.get('height')]
+                          for person, size in zip(persons, sizes.tolist(), strict=True)], bool)
+        kept = drop_rows(part, 'image_of_other_size', other, [person.path for person in persons])
+        return [persons[i] for i in kept], sizes[kept]
 
     def _believed(self, part: Part, joints: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """Labelled joints (N, 133, 3) without those far from their person."""
@@ -111,14 +105,11 @@ class PersonConverter:
         return np.where(away[..., None], 0, joints)
 
     def _set_images(self, part: Part, persons: list[Annotated], sizes: np.ndarray, seq: int) -> None:
-        part.paths = sorted({person.path for person in persons})
-        rows = {path: row for row, path in enumerate(part.paths)}
+        set_images(part, [person.path for person in persons])
         records = part.records
-        records['offset'] = [rows[person.path] for person in persons]
         records['hw'], records['seq'] = sizes[:, ::-1], seq
         records['frame'] = [person.annotation['image_id'] for person in persons]
         records['person'] = [person.annotation['id'] for person in persons]
-        set_flag(records, 'has_image')
 
     def _set_fits(self, part: Part, persons: list[Annotated], sizes: np.ndarray, joints: np.ndarray,
                   boxes: np.ndarray) -> None:

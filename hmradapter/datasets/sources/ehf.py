@@ -16,30 +16,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import trimesh
 from mmengine.logging import print_log
 
-from hmradapter.fileio import DamagedFileError, load_json, sha256_file
+from hmradapter.fileio import DamagedFileError, sha256_file
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.registry import SOURCES
-from hmradapter.structures.joints import HAND21_FROM_SMPLX144, SMPLX144_FROM_OPENPOSE25, SMPLX144_FROM_OPENPOSE_FACE
 
-from ..images import image_sizes
 from ..labels import View, mesh_boxes, set_cameras, set_meshes
 from ..person_boxes import person_box
 from ..record import MODELS, empty_records, set_flag
 from ..store_writer import Part, sampled_digest
+from .ehf_files import BOXES, read_boxes, read_mesh, read_openpose
+from .rows import drop_rows, intrinsics_of, usable_images, view_of
 from .source import Expected, Source
 
-SITE = 'https://smpl-x.is.tue.mpg.de (register, "EHF dataset")'
 ROTATION = (-2.98747896, 0.01172457, -0.05704687)   # axis-angle, scanner to camera
 TRANSLATION = (-0.03609917, 0.43416458, 2.37101226)  # metres
 FOCAL, PRINCPT, IMG_SIZE = 1498.22426237, (790.263706, 578.90334), (1600, 1200)
-# OpenPose's joints of people[0]: how many, and which of SMPLX144 they are.
-OPENPOSE = {'pose': (25, SMPLX144_FROM_OPENPOSE25), 'face': (70, SMPLX144_FROM_OPENPOSE_FACE),
-            **{f'hand_{side}': (21, HAND21_FROM_SMPLX144[side]) for side in ('left', 'right')}}
-BOXES = dict(body_bbox='has_bbox_body', lefthand_bbox='has_bbox_left_hand', righthand_bbox='has_bbox_right_hand',
-             face_bbox='has_bbox_face')
 
 
 @SOURCES.register_module()
@@ -56,7 +49,7 @@ class EHFSource(Source):
     """
     name, title = 'ehf', 'EHF'
     licence = 'SMPL-X research licence, no redistribution'
-    site = SITE
+    site = 'https://smpl-x.is.tue.mpg.de (register, "EHF dataset")'
     splits, gives, trains = ('test',), ('persons',), False
     expected = (Expected('NN_img.png or NN_img.jpg', 'images, NN = 01 .. 100'), Expected('NN_align.ply', 'meshes'),
                 Expected('NN_2Djnt.json', 'OpenPose\'s joints', optional=True),
@@ -114,10 +107,10 @@ class EHFConverter:
         boxes, shown = mesh_boxes(meshes, np.arange(len(frames)), view)
         labelled = [self.boxes is None or person_box(self.boxes.get(name, {}).get('body_bbox', np.zeros(4)), IMG_SIZE, 1.0)
                     is not None for name in names]
-        for name, inside, labels in zip(names, shown, labelled, strict=True):
-            if not (inside and labels):
-                part.drop('frame_without_box' if inside else 'mesh_outside_image', f'{name}_align.ply')
-        kept = np.flatnonzero(shown & np.array(labelled, bool))
+        labelled, files = np.array(labelled, bool), [self.mesh_path(name).name for name in names]
+        drop_rows(part, 'mesh_outside_image', ~shown, files)
+        drop_rows(part, 'frame_without_box', shown & ~labelled, files)
+        kept = np.flatnonzero(shown & labelled)
         part.records, part.paths = empty_records(len(kept), 'ehf'), [frames[i][1] for i in kept]
         part.keys = [f'ehf/test/{names[i]}' for i in kept]
         records, view = part.records, fixed_view(len(kept))
@@ -138,14 +131,10 @@ class EHFConverter:
             listed = (self.boxes or {}).get(name, {}).get('file_name')
             return listed or (f'{name}_img.png' if (self.root / f'{name}_img.png').is_file() else f'{name}_img.jpg')
         images = [image(name) for name in self.names]
-        usable = []
-        for name, path, size in zip(self.names, images, image_sizes([self.root / path for path in images], self.verify_images),
-                                    strict=True):
-            if size == IMG_SIZE:
-                usable.append((name, path))
-            else:
-                part.drop(size if isinstance(size, str) else 'image_of_other_size', path)
-        return usable
+        whole, sizes = usable_images(part, self.root, images, self.verify_images)
+        frames = [(self.names[i], images[i]) for i in whole]
+        kept = drop_rows(part, 'image_of_other_size', (sizes != IMG_SIZE).any(1), [path for _, path in frames])
+        return [frames[i] for i in kept]
 
     def _with_meshes(self, frames: list[tuple[str, str]], part: Part) -> list[tuple[str, str, np.ndarray]]:
         """(name, image, mesh (V, 3)) of frames with a whole mesh of the topology that most have."""
@@ -188,65 +177,6 @@ class EHFConverter:
 
 def fixed_view(count: int) -> View:
     """EHF's camera, for `count` records."""
-    rotation = axis_angle_to_rotmat(torch.tensor(ROTATION, dtype=torch.float64))
-    K = torch.tensor([[FOCAL, 0, PRINCPT[0]], [0, FOCAL, PRINCPT[1]], [0, 0, 1]], dtype=torch.float64)
-    values = rotation, torch.tensor(TRANSLATION, dtype=torch.float64), K, torch.tensor(IMG_SIZE)
-    return View(*(value.expand(count, *value.shape) for value in values))
-
-
-def read_mesh(path: Path) -> np.ndarray:
-    """Vertices (V, 3) float32 of a `.ply`, metres, in their order."""
-    if not path.is_file():
-        raise FileNotFoundError(f'{path} does not exist.')
-    try:
-        mesh = trimesh.load(path, file_type='ply', process=False)  # or else vertices would be merged and sorted
-        vertices = np.asarray(mesh.vertices, dtype=np.float32)
-    except Exception as error:  # the parser raises many kinds on damaged bytes
-        raise DamagedFileError(path, 'a PLY mesh', error) from error
-    if vertices.ndim != 2 or vertices.shape[1:] != (3,) or not len(vertices) or not np.isfinite(vertices).all():
-        raise DamagedFileError(path, 'a PLY mesh', f'its vertices have the shape {vertices.shape} or are not finite')
-    return vertices
-
-
-def read_openpose(path: Path) -> np.ndarray:
-    """SMPLX144 (144, 3) px with confidence, of the first person; zeros for what OpenPose does not have."""
-    content = load_json(path)
-    joints = np.zeros((144, 3), np.float32)
-    try:
-        person = content['people'][0]
-        for name, (count, order) in OPENPOSE.items():
-            key = next(key for key in (f'{name}_keypoints_2d', f'{name}_keypoints', name) if key in person)
-            found = np.asarray(person[key], dtype=np.float64).reshape(count, 3)
-            if not np.isfinite(found.astype(np.float32)).all():
-                raise ValueError(f'{key} has a value that is not finite')
-            chosen = [(joint, row) for row, joint in enumerate(order) if joint >= 0]
-            if name.startswith('hand'):
-                chosen = chosen[1:]  # the wrist is the body's
-            to, rows = (list(column) for column in zip(*chosen, strict=True))
-            joints[to] = found[rows]
-    except (KeyError, IndexError, TypeError, ValueError, StopIteration) as error:
-        raise DamagedFileError(path, 'OpenPose\'s joints of a person', error) from error
-    joints[:, 2] = joints[:, 2].clip(0, 1)
-    joints[joints[:, 2] == 0] = 0
-    return joints
-
-
-def read_boxes(path: Path) -> dict[str, dict]:
-    """{name: {'file_name', and of BOXES those that cover something: xywh (4,) px}} of EHF.json."""
-    content = load_json(path)
-    frames: dict[str, dict] = {}
-    try:
-        names = {}
-        for image in content['images']:
-            name = str(image['file_name']).rsplit('/', 1)[-1].split('_')[0]
-            names[image['id']] = name
-            frames[name] = dict(file_name=str(image['file_name']))
-        for annotation in content['annotations']:
-            frame = frames[names[annotation['image_id']]]
-            for place in BOXES:
-                box = np.asarray(annotation.get(place) or np.zeros(4), dtype=np.float64).reshape(4)
-                if np.isfinite(box).all() and (box[2:] > 0).all():
-                    frame[place] = box
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedFileError(path, 'EHF\'s boxes (COCO style)', error) from error
-    return frames
+    rotation = axis_angle_to_rotmat(torch.tensor(ROTATION, dtype=torch.float64)).numpy()
+    K, = intrinsics_of(np.array([[FOCAL, FOCAL]]), np.array([PRINCPT]))
+    return view_of(*(np.broadcast_to(value, (count, *np.shape(value))) for value in (rotation, TRANSLATION, K, IMG_SIZE)))

@@ -140,8 +140,9 @@ class H36MConverter:
         valid = np.zeros(127, bool)
         valid[[*range(len(BODY_NAMES)), *range(55, 60)]] = True  # the body, nose, eyes and ears
         turned = np.array([name not in UNFITTED for name in BODY_NAMES[1:]])
-        params = {name: torch.from_numpy(value) for name, value in frames.params.items()}
-        set_smplx_persons(records, self.layer, params, view, joint_valid=valid, body_pose_valid=turned, hands=())
+        _, first, rows = np.unique(frames.frames, return_index=True, return_inverse=True)  # cameras share frames
+        params = {name: torch.from_numpy(value[first]) for name, value in frames.params.items()}
+        set_smplx_persons(records, self.layer, params, view, rows=rows, joint_valid=valid, body_pose_valid=turned, hands=())
         records['bbox_face'] = 0  # of a face that the fit does not know
         clear_flag(records, 'has_bbox_face')
         corners = torch.from_numpy(np.concatenate((frames.boxes[:, :2], frames.boxes[:, :2] + frames.boxes[:, 2:]), axis=1))

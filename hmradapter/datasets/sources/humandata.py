@@ -19,9 +19,9 @@ from hmradapter.registry import SOURCES
 from ..finger_convention import Fingers, finger_convention
 from ..humandata import HumanData, read_humandata
 from ..humandata_labels import set_persons, stored_meshes, usable_persons
-from ..images import image_sizes
-from ..record import empty_records, set_flag
+from ..record import empty_records
 from ..store_part import Part, sampled_digest
+from .rows import drop_rows, set_images, usable_images
 from .source import Expected, Source, checked_stride
 
 UNIT_ROWS = 2048
@@ -130,11 +130,8 @@ class HumanDataSource(Source):
         rows, paths, sizes = rows[kept], [paths[i] for i in kept], torch.from_numpy(sizes[kept])
         part.records = empty_records(len(rows), self.name)
         set_persons(part.records, self.data, rows, sizes, self.fingers.absolute, self.layer, self.padding, part)
-        part.paths = sorted(set(paths))
-        number = {path: i for i, path in enumerate(part.paths)}
-        part.records['offset'], part.records['frame'] = [number[path] for path in paths], rows
-        part.keys = [f'{self.name}/{self.split}/{row:07d}' for row in rows]
-        set_flag(part.records, 'has_image')
+        set_images(part, paths)
+        part.records['frame'], part.keys = rows, [f'{self.name}/{self.split}/{row:07d}' for row in rows]
         if self.keep_vertices and self.data.meshes is not None:
             places = [self.data_root / self.images / self.data.meshes[row].lstrip('/') for row in rows]
             part.vertices = stored_meshes(part, places)
@@ -142,20 +139,10 @@ class HumanDataSource(Source):
 
     def _with_images(self, rows: np.ndarray, part: Part) -> tuple[np.ndarray, list[str], np.ndarray]:
         """Of these rows those whose image can be used and has the size that the file says; its path and size (W, H)."""
-        data = self.data
-        names = [(Path(self.images) / data.images[row]).as_posix() for row in rows]
-        wanted = sorted(set(names))
-        found = dict(zip(wanted, image_sizes([self.data_root / name for name in wanted], self.verify_images), strict=True))
-        said = [data.per_image(name) for name in ('width', 'height')]
-        kept = []
-        for i, (row, name) in enumerate(zip(rows, names, strict=True)):
-            size = found[name]
-            if not isinstance(size, str) and any(value is not None and value[row] != length
-                                                 for value, length in zip(said, size, strict=True)):
-                size = 'image_of_other_size'
-            if isinstance(size, str):
-                part.drop(size, name)
-            else:
-                kept.append(i)
-        sizes = np.array([found[names[i]] for i in kept], dtype=np.int64).reshape(-1, 2)
-        return rows[kept], [names[i] for i in kept], sizes
+        paths = [(Path(self.images) / self.data.images[row]).as_posix() for row in rows]
+        kept, sizes = usable_images(part, self.data_root, paths, self.verify_images)
+        rows, paths = rows[kept], [paths[i] for i in kept]
+        said = [self.data.per_image(name) for name in ('width', 'height')]
+        other = [value[rows, 0] != length for value, length in zip(said, sizes.T, strict=True) if value is not None]
+        kept = drop_rows(part, 'image_of_other_size', np.any([np.zeros(len(rows), bool), *other], axis=0), paths)
+        return rows[kept], [paths[i] for i in kept], sizes[kept]

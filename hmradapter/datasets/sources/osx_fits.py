@@ -19,8 +19,9 @@ from hmradapter.fileio import DamagedFileError, load_json
 from hmradapter.structures.joints import COCO133_PARTS, HAND21_FROM_SMPLX144, SMPLX144_FROM_COCO133
 
 from ..labels import View
-from ..record import SIDES, flag_bits, set_flag
+from ..record import SIDES, set_flag
 from ..smplx_labels import set_smplx_persons
+from .rows import clear_flag, finite_rows, intrinsics_of, view_of
 
 BODY = dict(global_orient=('root_pose', 3), body_pose=('body_pose', 63), betas=('shape', 10), transl=('trans', 3))
 HANDS = dict(left_hand_pose=('lhand_pose', 45), right_hand_pose=('rhand_pose', 45))
@@ -51,10 +52,7 @@ class Fits(NamedTuple):
     def view(self, sizes: np.ndarray) -> View:
         """Their cameras, for images (W, H) (N, 2): fits are in the camera's frame."""
         count = len(sizes)
-        K = torch.zeros(count, 3, 3, dtype=torch.float64)
-        K[:, [0, 1], [0, 1]], K[:, :2, 2], K[:, 2, 2] = torch.from_numpy(self.focal), torch.from_numpy(self.princpt), 1
-        return View(torch.eye(3, dtype=torch.float64).expand(count, 3, 3), torch.zeros(count, 3, dtype=torch.float64), K,
-                    torch.from_numpy(np.ascontiguousarray(sizes)))
+        return view_of(np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3)), intrinsics_of(self.focal, self.princpt), sizes)
 
 
 def load_fits(path: Path) -> dict[str, dict]:
@@ -83,9 +81,7 @@ def read_fits(fits: Sequence[dict], annotations: Sequence[dict], layer: SMPLXLay
         for part, holds in known.items():
             valid[part][i] = holds
         sound[i] = True
-    with np.errstate(over='ignore'):
-        sound &= np.isfinite(np.concatenate((*values.values(), cameras), axis=1).astype(np.float32)).all(1)
-    sound &= (cameras[:, :2] > 0).all(1)
+    sound &= finite_rows(*values.values(), cameras) & (cameras[:, :2] > 0).all(1)
     for value in (*values.values(), cameras):
         value[~sound] = 0
     for side in SIDES:
@@ -133,17 +129,15 @@ def _forget_parts(records: np.ndarray, valid: dict[str, np.ndarray]) -> None:
             records[name][gone, i] = 0
         for name in ('kpts2d', 'kpts3d'):
             records[name][np.ix_(gone, HAND21_FROM_SMPLX144[side][1:])] = 0
-        _lower(records, gone, [f'has_{side}_hand_{name}' for name in ('pose', 'global', 'kpts2d', 'kpts3d')]
-               + [f'has_bbox_{side}_hand'])
+        for name in ('hand_pose', 'hand_global', 'hand_kpts2d', 'hand_kpts3d'):
+            clear_flag(records, f'has_{side}_{name}', gone)
+        clear_flag(records, f'has_bbox_{side}_hand', gone)
     gone = ~valid['face']
     for name in ('jaw_pose', 'expression', 'bbox_face'):
         records[name][gone] = 0
     for name in ('kpts2d', 'kpts3d'):
         records[name][np.ix_(gone, FACE_JOINTS)] = 0
-    _lower(records, gone, ['has_jaw', 'has_expression', 'has_bbox_face'])
+    for name in ('has_jaw', 'has_expression', 'has_bbox_face'):
+        clear_flag(records, name, gone)
     records['eye_pose'] = 0
-    _lower(records, np.ones(len(records), bool), ['has_eyes'])
-
-
-def _lower(records: np.ndarray, where: np.ndarray, names: list[str]) -> None:
-    records['flags'] &= np.where(where, ~np.uint64(flag_bits(names)), ~np.uint64(0))
+    clear_flag(records, 'has_eyes')

@@ -19,12 +19,12 @@ from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.registry import SOURCES
 from hmradapter.structures.joints import SMPLX144_FROM_OPENPOSE18
 
-from ..images import image_sizes
 from ..labels import View, mesh_boxes, set_body, set_cameras, set_meshes
 from ..person_boxes import person_box
 from ..record import GENDERS, MODELS, empty_records, set_flag
 from ..store_writer import Part, sampled_digest
 from .pw3d_files import BETAS, FORMS, SITE, SPLITS, CocoFiles, OfficialFiles, Persons
+from .rows import drop_rows, finite_rows, usable_images, view_of
 from .source import Expected, Source, checked_stride
 
 CHUNK = 64               # bodies posed at once
@@ -113,40 +113,23 @@ class PW3DConverter:
                 part.drop(reason, name)
         persons = persons.take(np.flatnonzero(persons.frames % self.stride == 0))
         order = np.lexsort((persons.actors, persons.frames))
-        persons, sizes = self._with_images(persons.take(order), part)
-        persons, sizes = self._finite(persons, sizes, part)
+        persons, sizes = self._usable(persons.take(order), part)
         if len(persons.frames):
             self._fill(part, sequence, persons, sizes)
         return part
 
-    def _name(self, persons: Persons, i: int) -> str:
-        return f'{persons.images[i].removeprefix("imageFiles/")}, person {persons.actors[i]}'
-
-    def _with_images(self, persons: Persons, part: Part) -> tuple[Persons, np.ndarray]:
-        """Those with a whole image, and the images' sizes (M, 2) as (W, H)."""
-        paths = sorted(set(persons.images))
-        found = dict(zip(paths, image_sizes([self.files.root / path for path in paths], self.verify_images), strict=True))
-        usable = []
-        for i, path in enumerate(persons.images):
-            size = found[path]
-            if not isinstance(size, str) and persons.img_sizes is not None and size != persons.img_sizes[i]:
-                size = 'image_of_other_size'
-            if isinstance(size, str):
-                part.drop(size, path)
-            else:
-                usable.append(i)
-        sizes = np.array([found[persons.images[i]] for i in usable], dtype=np.int64).reshape(-1, 2)
-        return persons.take(np.array(usable, int)), sizes
-
-    def _finite(self, persons: Persons, sizes: np.ndarray, part: Part) -> tuple[Persons, np.ndarray]:
-        fields = [*persons.params.values(), persons.rotation, persons.translation, persons.intrinsics, persons.joints,
-                  persons.boxes]
-        with np.errstate(over='ignore'):  # float32, which records hold
-            finite = np.stack([np.isfinite(field.astype(np.float32)).reshape(len(field), -1).all(1)
-                               for field in fields if field is not None]).all(0)
-        for i in np.flatnonzero(~finite):
-            part.drop('not_finite', self._name(persons, i))
-        return persons.take(np.flatnonzero(finite)), sizes[finite]
+    def _usable(self, persons: Persons, part: Part) -> tuple[Persons, np.ndarray]:
+        """Those with a whole image and finite numbers, and the images' sizes (M, 2) as (W, H)."""
+        kept, sizes = usable_images(part, self.files.root, persons.images, self.verify_images)
+        persons = persons.take(kept)
+        if persons.img_sizes is not None:
+            other = np.array([tuple(size) != said for size, said in zip(sizes.tolist(), persons.img_sizes, strict=True)], bool)
+            kept = drop_rows(part, 'image_of_other_size', other, persons.images)
+            persons, sizes = persons.take(kept), sizes[kept]
+        fields = (persons.rotation, persons.translation, persons.intrinsics, persons.joints, persons.boxes)
+        finite = finite_rows(*persons.params.values(), *(field for field in fields if field is not None))
+        kept = drop_rows(part, 'not_finite', ~finite, _names(persons))
+        return persons.take(kept), sizes[kept]
 
     def _fill(self, part: Part, sequence: str, persons: Persons, sizes: np.ndarray) -> None:
         meshes, joints, roots = self._posed(persons)
@@ -159,8 +142,8 @@ class PW3DConverter:
         if persons.joints is not None:
             agree = np.linalg.norm(persons.joints - joints, axis=-1).max(1) < MAX_JOINT_GAP
             joints = persons.joints
-        for i in np.flatnonzero(~(agree & shown)):
-            part.drop('person_outside_image' if agree[i] else 'joints_away_from_model', self._name(persons, i))
+        drop_rows(part, 'joints_away_from_model', ~agree, _names(persons))
+        drop_rows(part, 'person_outside_image', agree & ~shown, _names(persons))
         kept = np.flatnonzero(agree & shown)
         persons, sizes = persons.take(kept), sizes[kept]
         view = _view(persons, sizes)
@@ -179,8 +162,9 @@ class PW3DConverter:
         if self.keep_vertices:
             part.vertices = set_meshes(records, np.ones(len(kept), bool), meshes, kept, view)
         if persons.detections is not None:
+            names = _names(persons)
             for i in np.flatnonzero(~_set_face(records, persons.detections)):
-                part.lacks('no_face_in_2d', self._name(persons, i))
+                part.lacks('no_face_in_2d', names[i])
 
     def _set_labels(self, records: np.ndarray, persons: Persons, joints: np.ndarray, roots: np.ndarray, view: View) -> None:
         pose, transl, betas = (torch.from_numpy(persons.params[name]) for name in ('pose', 'transl', 'betas'))
@@ -209,9 +193,13 @@ class PW3DConverter:
         return meshes, joints, roots
 
 
+def _names(persons: Persons) -> list[str]:
+    return [f'{image.removeprefix("imageFiles/")}, person {actor}'
+            for image, actor in zip(persons.images, persons.actors, strict=True)]
+
+
 def _view(persons: Persons, sizes: np.ndarray) -> View:
-    return View(*(torch.from_numpy(np.ascontiguousarray(value))
-                  for value in (persons.rotation, persons.translation, persons.intrinsics, sizes)))
+    return view_of(persons.rotation, persons.translation, persons.intrinsics, sizes)
 
 
 def _set_face(records: np.ndarray, detections: np.ndarray) -> np.ndarray:

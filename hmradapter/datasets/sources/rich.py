@@ -18,11 +18,12 @@ from hmradapter.body_models.model_files import find_model_file
 from hmradapter.fileio import DamagedFileError
 from hmradapter.registry import SOURCES
 
+from ..labels import View
 from ..record import GENDERS, SIDES, empty_records
 from ..smplx_labels import set_smplx_persons
 from ..store_writer import Part, sampled_digest
 from .rich_files import BODY, Calibration, RichFiles, read_body, read_calibration, subjects_of
-from .rows import drop_rows, finite_rows, keep_records, new_records, shown, usable_images, view_of
+from .rows import drop_rows, finite_rows, keep_records, new_records, numbered, shown, usable_images, view_of
 from .source import Expected, Source, checked_stride
 
 FULL_SIZE = (4112, 3008)
@@ -171,11 +172,12 @@ class RICHConverter:
         genders = np.array([bodies[row[0]][0] for row in rows])
         for gender in sorted(set(genders.tolist()), key=GENDERS.index):
             chosen = np.flatnonzero(genders == gender)
-            params = {name: torch.from_numpy(np.stack([bodies[rows[i][0]][1][name] for i in chosen])) for name in BODY}
+            posed, bodies_of = numbered([rows[i][0] for i in chosen])  # cameras share bodies: pose each once
+            params = {name: torch.from_numpy(np.stack([bodies[who][1][name] for who in posed])) for name in BODY}
             for side in SIDES:  # coefficients relative to the mean on disk, absolute angles from here on
                 params[f'{side}_hand_pose'] = self.layer(gender).hand_pose(side, params[f'{side}_hand_pose'])
             labelled = records[chosen]
-            set_smplx_persons(labelled, self.layer(gender), params, type(view)(*(field[chosen] for field in view)))
+            set_smplx_persons(labelled, self.layer(gender), params, View(*(field[chosen] for field in view)), rows=bodies_of)
             records[chosen] = labelled
         keep_records(part, drop_rows(part, 'person_outside_image', ~shown(records), keys))
 

@@ -1,14 +1,18 @@
 """Rows of a unit, one for each person in each image, before and after they are records: what sources of persons share."""
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ..finite import finite_rows
 from ..images import image_sizes
 from ..labels import View, set_cameras
 from ..record import FLAGS, PERSON_VIEW, empty_records, set_flag
 from ..store_writer import Part
+
+__all__ = ['clear_flag', 'drop_rows', 'finite_rows', 'intrinsics_of', 'is_rotation', 'keep_records', 'new_records',
+           'numbered', 'set_images', 'shown', 'usable_images', 'view_of']
 
 
 def usable_images(part: Part, root: Path, paths: Sequence[str], verify: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +38,7 @@ def new_records(part: Part, dataset: str, keys: Sequence[str], paths: Sequence[s
                 extrinsics: bool = True) -> np.ndarray:
     """Records with images and cameras, as yet without labels; persons of one image share its path."""
     part.records, part.keys = empty_records(len(keys), dataset), list(keys)
-    part.paths, part.records['offset'] = _numbered(paths)
+    part.paths, part.records['offset'] = numbered(paths)
     set_flag(part.records, 'has_image')
     set_cameras(part.records, view)
     if not extrinsics:
@@ -44,11 +48,17 @@ def new_records(part: Part, dataset: str, keys: Sequence[str], paths: Sequence[s
     return part.records
 
 
+def set_images(part: Part, paths: Sequence[str]) -> None:
+    """Give each of the part's records its image, for sources that keep images sorted."""
+    part.paths, part.records['offset'] = numbered(paths, sorted(set(paths)))
+    set_flag(part.records, 'has_image')
+
+
 def keep_records(part: Part, kept: np.ndarray) -> None:
     """Forget all records but those of the numbers `kept` (n,), and the images that only they showed."""
     paths = [part.paths[offset] for offset in part.records['offset'][kept]]
     part.records, part.keys = part.records[kept], [part.keys[i] for i in kept]
-    part.paths, part.records['offset'] = _numbered(paths)
+    part.paths, part.records['offset'] = numbered(paths)
 
 
 def shown(records: np.ndarray) -> np.ndarray:
@@ -56,9 +66,9 @@ def shown(records: np.ndarray) -> np.ndarray:
     return (records['flags'] & np.uint64(PERSON_VIEW)) != 0
 
 
-def clear_flag(records: np.ndarray, name: str) -> None:
-    """Lower the flag everywhere."""
-    records['flags'] &= np.uint64(~(1 << FLAGS.index(name)) & (1 << 64) - 1)
+def clear_flag(records: np.ndarray, name: str, where: np.ndarray | bool = True) -> None:
+    """Lower the flag, everywhere or in the records `where` (N,)."""
+    records['flags'] &= np.where(where, ~np.uint64(1 << FLAGS.index(name)), ~np.uint64(0))
 
 
 def view_of(rotation: np.ndarray, translation: np.ndarray, intrinsics: np.ndarray, sizes: np.ndarray) -> View:
@@ -79,15 +89,8 @@ def is_rotation(matrix: np.ndarray) -> bool:
                 and np.linalg.det(matrix) > 0)
 
 
-def finite_rows(*fields: np.ndarray) -> np.ndarray:
-    """Which rows (N,) of fields (N, ...) are finite as float32, which records hold."""
-    with np.errstate(over='ignore'):
-        finite = [np.isfinite(field.astype(np.float32)).all(axis=tuple(range(1, field.ndim))) for field in fields]
-    return np.stack(finite).all(0)
-
-
-def _numbered(paths: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """The different paths, in order of their first row, and the number of each row's."""
-    unique = list(dict.fromkeys(paths))
-    numbers = {path: number for number, path in enumerate(unique)}
-    return unique, np.array([numbers[path] for path in paths], np.int64)
+def numbered(values: Sequence[Hashable], unique: list | None = None) -> tuple[list, np.ndarray]:
+    """The different ones of N values, by default in order of their first row, and the number (N,) of each row's."""
+    unique = list(dict.fromkeys(values)) if unique is None else unique
+    numbers = {value: number for number, value in enumerate(unique)}
+    return unique, np.array([numbers[value] for value in values], np.int64)
