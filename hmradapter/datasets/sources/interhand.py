@@ -60,7 +60,7 @@ class InterHandSource(Source):
                 Expected('annotations/{split}/InterHand2.6M_{split}_MANO_NeuralAnnot.json', 'MANO, for mano=True'))
     body_models = ('mano/MANO_{LEFT,RIGHT}.pkl',)
 
-    def __init__(self, data_root, body_model_root, split: str = 'train', hand_types: Sequence[str] = HAND_TYPES,
+    def __init__(self, data_root, body_model_root=None, split: str = 'train', hand_types: Sequence[str] = HAND_TYPES,
                  stride: int = 1, camera_stride: int = 1, mano: bool = True, **common):
         super().__init__(data_root, split, body_model_root, **common)
         if isinstance(hand_types, str) or not hand_types or set(hand_types) - set(HAND_TYPES):
