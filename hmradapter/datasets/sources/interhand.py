@@ -43,7 +43,7 @@ class InterHandSource(Source):
 
     Args:
         data_root: the folder with images/ and annotations/ (v1.0, of the 5 or the 30 fps release).
-        body_model_root: folder with mano/MANO_{LEFT,RIGHT}.pkl.
+        body_model_root: folder with mano/MANO_{LEFT,RIGHT}.pkl; not needed with mano=False.
         split: 'train', 'val' or 'test'.
         hand_types: which images to give, of 'right', 'left' and 'interacting'.
         stride, camera_stride: every so many of a sequence's frames, and of its cameras.
@@ -62,11 +62,14 @@ class InterHandSource(Source):
 
     def __init__(self, data_root, body_model_root=None, split: str = 'train', hand_types: Sequence[str] = HAND_TYPES,
                  stride: int = 1, camera_stride: int = 1, mano: bool = True, **common):
+        self.mano = bool(mano)
+        if not self.mano:
+            self.body_models = ()  # no model is read, so none is asked for
         super().__init__(data_root, split, body_model_root, **common)
         if isinstance(hand_types, str) or not hand_types or set(hand_types) - set(HAND_TYPES):
             raise ValueError(f'hand_types is {hand_types!r}: give a list of at least one of {HAND_TYPES}.')
         self.hand_types = tuple(kind for kind in HAND_TYPES if kind in hand_types)
-        self.stride, self.camera_stride, self.mano = checked_stride(stride), checked_stride(camera_stride), bool(mano)
+        self.stride, self.camera_stride = checked_stride(stride), checked_stride(camera_stride)
 
     @property
     def protocol(self) -> dict:
