@@ -111,8 +111,8 @@ class ArcticSource(Source):
         small = [files.misc_path, files.split_path, *(files.template_path(subject) for subject in self.bodies.subjects)]
         raw = [path for sequence in self.units
                for path in (files.mano_path(sequence), files.smplx_path(sequence), files.visibility_path(sequence))]
-        return dict(release='arctic_data/data', rendered=files.rendered, sequences=len(self.units), raw_seqs=sampled_digest(files.root, raw),
-                    edge_frames=EDGE_FRAMES,
+        return dict(release='arctic_data/data', rendered=files.rendered, sequences=len(self.units),
+                    raw_seqs=sampled_digest(files.root, raw), edge_frames=EDGE_FRAMES,
                     **{path.relative_to(files.root).as_posix(): sha256_file(path) for path in small if path.exists()})
 
 
