@@ -62,14 +62,13 @@ class InterHandSource(Source):
 
     def __init__(self, data_root, body_model_root=None, split: str = 'train', hand_types: Sequence[str] = HAND_TYPES,
                  stride: int = 1, camera_stride: int = 1, mano: bool = True, **common):
-        self.mano = bool(mano)
-        if not self.mano:
+        if not mano:
             self.body_models = ()  # no model is read, so none is asked for
         super().__init__(data_root, split, body_model_root, **common)
         if isinstance(hand_types, str) or not hand_types or set(hand_types) - set(HAND_TYPES):
             raise ValueError(f'hand_types is {hand_types!r}: give a list of at least one of {HAND_TYPES}.')
         self.hand_types = tuple(kind for kind in HAND_TYPES if kind in hand_types)
-        self.stride, self.camera_stride = checked_stride(stride), checked_stride(camera_stride)
+        self.stride, self.camera_stride, self.mano = checked_stride(stride), checked_stride(camera_stride), bool(mano)
 
     @property
     def protocol(self) -> dict:
