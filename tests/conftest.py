@@ -13,6 +13,7 @@ settings.load_profile('hmradapter')
 
 TESTS = Path(__file__).parent
 COMMITTED_PARITY = TESTS / 'data' / 'parity'
+# a directory of your own; by default one beside the repository, which need not exist
 OTHER_PARITY = Path(os.environ.get('HMRADAPTER_PARITY_DIR', TESTS.parent.parent / 'shared' / 'parity'))
 
 

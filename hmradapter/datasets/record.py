@@ -2,6 +2,8 @@
 
 Convention: OpenCV camera frame, metres, pixels of the stored image after `rot90`; axis-angle in radians; hand poses absolute.
 Axes of 2 for hands are (left, right), never mirrored here. What is invalid is exactly 0 and its flag is off; no NaN anywhere.
+Reserved fields are for sources of one's own: none of ours sets them, and nothing here reads them. Images of lenses that distort
+would have to be undistorted before they are used; a mixture has its own weights; ARCTIC's `fitting_err` has no known unit.
 """
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -51,7 +53,7 @@ FIELDS = (
     Field('princpt', '<f4', (2,), 'px', 'cx, cy', 'has_K'),
     Field('cam_R', '<f4', (3, 3), '', 'world to camera rotation', 'has_extrinsics'),
     Field('cam_t', '<f4', (3,), 'm', 'world to camera translation', 'has_extrinsics'),
-    Field('dist', '<f4', (8,), '', 'lens distortion in OpenCV\'s order', 'has_dist'),
+    Field('dist', '<f4', (8,), '', 'lens distortion in OpenCV\'s order; reserved', 'has_dist'),
     Field('bbox_body', '<f4', (4,), 'px', 'x0, y0, x1, y1, tight, within the image', 'has_bbox_body'),
     Field('bbox_hand', '<f4', (2, 4), 'px', 'x0, y0, x1, y1, tight', 'has_bbox_{side}_hand'),
     Field('bbox_face', '<f4', (4,), 'px', 'x0, y0, x1, y1, tight', 'has_bbox_face'),
@@ -73,8 +75,8 @@ FIELDS = (
     Field('hand_kpts3d', '<f4', (2, 21, 4), 'm', 'HAND21 with confidence, camera frame', 'has_{side}_hand_kpts3d'),
     Field('hand_visibility', '<f4', (2,), '', 'fraction of its pixels that nothing hides', 'has_{side}_hand_visibility'),
     Field('verts_row', '<i4', (), '', 'row in verts.npy, -1: none', 'has_verts'),
-    Field('fit_error', '<f4', (), 'm', 'of the source\'s fit, 0: unknown'),
-    Field('weight', '<f4', (), '', 'of the sample when sampling'),
+    Field('fit_error', '<f4', (), 'm', 'of the source\'s fit, 0: unknown; reserved'),
+    Field('weight', '<f4', (), '', 'of the sample when sampling, 1; reserved'),
     Field('template', '<i2', (), '', 'row in templates.npy (the person\'s own rest shape), -1: none'),
     Field('dataset', '|u1', (), '', 'number in DATASETS'),
     Field('kind', '|u1', (), '', '0 person, 1 hand'),

@@ -83,7 +83,8 @@ class WholeBodyMetric(GatheredMetric):
         truth = sample.get('gt') or {}
         if 'vertices' not in truth:
             raise ValueError(f'the sample {sample["key"]!r} has no gt.vertices, which whole bodies are compared with: prepare '
-                             'the data set with its meshes, and give its data set test_mode=True.')
+                             "the data set with its meshes (ARCTIC: truth='template' of its source, --options truth=template "
+                             'of tools/prepare_data.py; of train, keep_vertices=True), and give its data set test_mode=True.')
         row = dict(true_vertices=as_array(truth['vertices']), has_mesh=np.uint8(float(truth['has_vertices']) > 0))
         if {'global_orient', 'body_pose', 'pose_valid'} <= set(truth.keys()):
             valid = as_array(truth['pose_valid']) > 0

@@ -12,19 +12,21 @@ if TYPE_CHECKING:
 
 
 def load_coco(path) -> 'COCO':
-    """The file as `xtcocotools` indexes it: `imgs` and `anns` by id in the order of the file, `imgToAnns`.
+    """The file as `xtcocotools` indexes it, all of it in memory, some 8 times its size; raises as `index_coco`, and
+    FileNotFoundError when there is no such file."""
+    _coco_class(path)
+    return index_coco(load_json(path, 'annotations in COCO\'s form'), path)
+
+
+def index_coco(content: dict, path) -> 'COCO':
+    """A file's content, or a part of it, as `xtcocotools` indexes it: `imgs` and `anns` by id in the order of the file,
+    `imgToAnns`.
 
     Raises:
-        FileNotFoundError: when there is no such file.
         DamagedFileError: not COCO's form: an annotation without id or image, an image that no list has, an id twice.
         ImportError: without xtcocotools.
     """
-    try:
-        from xtcocotools.coco import COCO
-    except (ImportError, ValueError) as error:  # ValueError: a wheel of numpy 1 under numpy 2
-        raise ImportError(f'{path} is read with xtcocotools, which cannot be imported ({error}): pip install '
-                          '"xtcocotools==1.14.3" "numpy<2" (requirements/runtime.txt).') from error
-    content = load_json(path, 'annotations in COCO\'s form')
+    COCO = _coco_class(path)
     try:
         images, annotations = content['images'], content['annotations']
         with contextlib.redirect_stdout(io.StringIO()):
@@ -41,3 +43,12 @@ def load_coco(path) -> 'COCO':
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DamagedFileError(path, 'annotations in COCO\'s form', error) from error
     return coco
+
+
+def _coco_class(path) -> type:
+    try:
+        from xtcocotools.coco import COCO
+    except (ImportError, ValueError) as error:  # ValueError: a wheel of numpy 1 under numpy 2
+        raise ImportError(f'{path} is read with xtcocotools, which cannot be imported ({error}): pip install '
+                          '"xtcocotools==1.14.3" "numpy<2" (requirements/runtime.txt).') from error
+    return COCO

@@ -4,7 +4,7 @@ A list of lists of numbers needs some twenty times its text in Python objects; w
 needs little more than the text.
 """
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .errors import DamagedFileError
 
@@ -20,10 +20,34 @@ def stream_json(path, depth: int = 1, expected: str = 'JSON') -> Iterator[tuple[
     Raises:
         DamagedFileError: where the text stops being JSON; what came before it has been yielded.
     """
+    for place, value, _ in _stream(path, depth, expected, 'utf-8'):
+        yield place, value
+
+
+def json_spans(path, depth: int = 1, expected: str = 'JSON') -> Iterator[tuple[tuple, object, tuple[int, int]]]:
+    """As `stream_json`, and (start, end), the bytes of the file that hold each value: an index, by which `read_spans` reads
+    it again. Text outside of ASCII has to be taken from there: in places and values it is not decoded."""
+    yield from _stream(path, depth, expected, 'latin-1')  # a character a byte, and JSON's own signs are the same
+
+
+def read_spans(path, spans: Iterable[tuple[int, int]], expected: str = 'JSON') -> list:
+    """The values in these bytes of a JSON file."""
+    values = []
+    with open(path, 'rb') as file:
+        for start, end in spans:
+            file.seek(start)
+            try:
+                values.append(json.loads(file.read(end - start)))
+            except (ValueError, RecursionError) as error:
+                raise DamagedFileError(path, expected, error) from error
+    return values
+
+
+def _stream(path, depth: int, expected: str, encoding: str) -> Iterator[tuple[tuple, object, tuple[int, int]]]:
     with open(path, 'rb') as file:
         raw = file.read()
     try:
-        text = raw.decode()
+        text = raw.decode(encoding)
         del raw
         end = yield from _walk(text, _skip(text, 0), depth, ())
         if _skip(text, end) != len(text):
@@ -32,13 +56,13 @@ def stream_json(path, depth: int = 1, expected: str = 'JSON') -> Iterator[tuple[
         raise DamagedFileError(path, expected, error) from error
 
 
-def _walk(text: str, at: int, depth: int, place: tuple) -> Iterator[tuple[tuple, object]]:
+def _walk(text: str, at: int, depth: int, place: tuple) -> Iterator[tuple[tuple, object, tuple[int, int]]]:
     """What lies `depth` below the value that starts `at`; returns where it ends."""
     opening = text[at:at + 1]
     if depth == 0 or opening not in ('[', '{'):
-        value, at = _DECODER.raw_decode(text, at)
-        yield place, value
-        return at
+        value, end = _DECODER.raw_decode(text, at)
+        yield place, value, (at, end)
+        return end
     closing, number = ']' if opening == '[' else '}', 0
     at = _skip(text, at + 1)
     if text[at:at + 1] == closing:

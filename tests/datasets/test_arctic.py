@@ -16,7 +16,7 @@ from hmradapter.datasets import HandDataset
 from hmradapter.datasets.record import SIDES, check_records
 from hmradapter.datasets.sources import ArcticSource
 from hmradapter.datasets.sources.arctic import ArcticConverter
-from hmradapter.datasets.sources.arctic_files import ArcticFiles
+from hmradapter.datasets.sources.arctic_files import RENDERED, ArcticFiles
 from hmradapter.fileio import UnsafeFileError
 from hmradapter.geometry import cameras, mirror
 from hmradapter.geometry.kinematics import chain_product
@@ -394,6 +394,8 @@ def test_visibility_of_rendered_data(copy, build):
     path = copy / 'meta' / 'visibility' / f'{SEQUENCES["s05"]}.npz'
     path.parent.mkdir(parents=True)
     np.savez(path, left=table, right=1 - table, views=[2, 4, 7])
+    assert build(copy, views=(4, 5)).get_data_info(0)['visibility'] is None  # not said to be rendered
+    (copy / 'meta' / RENDERED).write_text('{}')
     dataset = build(copy, views=(4, 5))
     for i in range(len(dataset)):
         info, record = dataset.get_data_info(i), dataset.store.record(i // 2)
@@ -402,6 +404,18 @@ def test_visibility_of_rendered_data(copy, build):
             assert info['visibility'] is None
         else:
             assert info['visibility'] == pytest.approx(expected if info['hand'] == 'left' else 1 - expected)
+
+
+def test_only_rendered_data_have_shapes(copy, build):
+    """A file of the release with a key of that name does not change whose model a record is of."""
+    plain = build(copy).store.record(0)
+    path = copy / 'raw_seqs' / f'{SEQUENCES["s05"]}.smplx.npy'
+    edit(path, lambda content: content.update(betas_neutral=np.ones((FRAMES, 10)), expression=np.ones((FRAMES, 10))))
+    assert build(copy).store.record(0).tobytes() == plain.tobytes()
+    (copy / 'meta' / RENDERED).write_text('{}')
+    record = build(copy).store.record(0)
+    assert record['gender'] == 0 and record['num_betas'] == 10 and (record['betas'][:10] == 1).all()
+    assert plain['gender'] == 2 and not plain['betas'].any() and not plain['expression'].any()
 
 
 def test_one_side_only_and_registry(build, open_body_models, release):

@@ -164,6 +164,14 @@ def test_options(source):
     assert not any(any(has(row[1], 'pose')) for row in rows(keypoints)) and keypoints.manifest['body_models'] == {}
 
 
+def test_keypoints_alone_need_no_body_model(release, source):
+    alone = pickle.loads(pickle.dumps(InterHandSource(str(release[0]), mano=False)))
+    assert [alone(unit).records.tobytes() for unit in alone.units] == [source(mano=False)(unit).records.tobytes()
+                                                                      for unit in alone.units]
+    with pytest.raises(ValueError, match='needs body_model_root'):
+        InterHandSource(str(release[0]))
+
+
 def test_faults_of_images_are_counted(copy, source):
     def spoil(content):
         images = content['images']                # 17, 20 and 23 of touchROM, each upright and lying, and so on

@@ -175,6 +175,20 @@ def test_a_damaged_sequence_is_left_out(copy, build, change):
     assert dataset.store.manifest['dropped'] == dict(damaged_sequence=1) and len(dataset) == COUNT
 
 
+@pytest.mark.parametrize('nothing', [0.0, np.nan])
+def test_a_frame_that_nobody_has_a_camera_for_costs_itself_only(copy, build, nothing):
+    def lose(content):
+        for valid in content['campose_valid']:
+            valid[1] = 0
+        content['cam_poses'][1] = nothing
+    edit(copy, 'downtown_walk_00', lose)
+    dataset = build(copy)
+    assert dataset.store.manifest['dropped'] == dict(camera_pose_not_valid=3)  # two actors, and the one of the release
+    assert len(dataset) == 3 * COUNT - 3
+    edit(copy, 'downtown_walk_00', lambda content: content['campose_valid'][0].__setitem__(1, 1))
+    assert build(copy).store.manifest['dropped'] == dict(damaged_sequence=1)  # somebody calls it valid
+
+
 def test_readme_spelling_and_old_files(copy, build):
     edit(copy, 'downtown_walk_00', lambda content: content.update(gender=content.pop('genders')))
     assert build(copy).store.manifest['persons'] == 3 * COUNT - 1

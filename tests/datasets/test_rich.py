@@ -195,6 +195,19 @@ def test_a_damaged_calibration_costs_its_camera(copy, source, raw):
     assert part.dropped == dict(PLANTED, camera_with_damaged_calibration=2) and set(part.records['view']) == {0}
 
 
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-16', 'utf-16-be', 'utf-8-sig'])
+def test_a_calibration_that_declares_entities_is_refused(copy, encoding):
+    path = calibration(copy, 0)
+    head, body = '<?xml version="1.0"?>', path.read_text().partition('?>')[2]
+    path.write_bytes((head + '<!-- <!DOCTYPE --> ' + body).encode(encoding))
+    whole = read_calibration(path)                           # neither the encoding nor a remark is what it is refused for
+    entity = '<!DOCTYPE opencv_storage [<!ENTITY one "1."><!ENTITY many "&one;&one;">]>'
+    path.write_bytes((head + entity + body).encode(encoding))
+    with pytest.raises(DamagedFileError, match='document type'):
+        read_calibration(path)
+    assert whole.intrinsics[0, 0] > 0
+
+
 @pytest.mark.parametrize('old, new', [('CameraMatrix', 9.0), ('Intrinsics', -1.0), ('Intrinsics', float('nan'))])
 def test_a_calibration_that_cannot_be(copy, old, new):
     path = calibration(copy, 0)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmradapter.fileio import DamagedFileError, stream_json
+from hmradapter.fileio import DamagedFileError, json_spans, read_spans, stream_json
 
 VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
                       lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
@@ -25,6 +25,23 @@ def test_pieces_are_those_of_the_whole(tmp_path_factory, value, depth, indent):
     path = tmp_path_factory.getbasetemp() / 'value.json'
     path.write_text(json.dumps(value, indent=indent) + '\n')
     assert list(stream_json(path, depth)) == pieces(value, depth)
+
+
+@given(VALUES, st.integers(0, 3), st.booleans())
+def test_pieces_are_read_again_from_their_bytes(tmp_path_factory, value, depth, ascii_only):
+    path = tmp_path_factory.getbasetemp() / 'value.json'
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=ascii_only), encoding='utf-8')
+    spans = [span for *_, span in json_spans(path, depth)]
+    assert read_spans(path, spans) == [piece for _, piece in pieces(value, depth)]
+
+
+def test_bytes_that_are_no_text_are_named_when_they_are_read(tmp_path):
+    path = tmp_path / 'value.json'
+    path.write_bytes(b'[1, "\xff"]')
+    spans = [span for *_, span in json_spans(path)]
+    assert read_spans(path, spans[:1]) == [1]
+    with pytest.raises(DamagedFileError, match=r'value.json cannot be read as names'):
+        read_spans(path, spans, 'names')
 
 
 def test_the_docstring_s_example(tmp_path):

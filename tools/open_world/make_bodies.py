@@ -20,7 +20,8 @@ from hmradapter.synthetic.runs import summary
 MAKERS = {'ehf': (EHFRecipe, generate_ehf), '3dpw': (PW3DRecipe, generate_pw3d)}
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv=None) -> argparse.Namespace:
+    """The command line."""
     ehf, pw3d = EHFRecipe(), PW3DRecipe()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--layout', choices=tuple(MAKERS), required=True)
@@ -36,11 +37,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--workers', type=int, default=2, help='processes; the files do not depend on it')
     parser.add_argument('--device', default='cpu', help='cpu, cuda or auto; only cpu gives bit-identical files everywhere')
     parser.add_argument('--body-models', type=Path, default=OPEN_ROOT)
-    return parser.parse_args()
+    args = parser.parse_args(argv)
+    if args.size and (min(args.size) < 2 or any(side % 2 for side in args.size)):
+        parser.error(f'--size is {args.size[0]} {args.size[1]}: give even numbers, rays are first cast for blocks of 2 x 2 '
+                     'pixels.')
+    return args
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv=None) -> None:
+    """Make what the command line asks for."""
+    args = parse_args(argv)
     recipe_type, make = MAKERS[args.layout]
     names = ('frames', 'subjects', 'train', 'validation', 'test', 'size', 'seed')
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}

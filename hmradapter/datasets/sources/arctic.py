@@ -63,7 +63,7 @@ class ArcticSource(Source):
         Expected('meta/misc.json', 'cameras and subjects'), Expected('meta/subject_vtemplates/sXX.obj', 'subjects\' shapes'),
         Expected('splits_json/protocol_p1.json', 'which sequence is of which split'))
     body_models = ('smplx/SMPLX_{MALE,FEMALE}.npz', 'mano/MANO_{LEFT,RIGHT}.pkl')
-    converter = 3
+    converter = 4
 
     def __init__(self, data_root, body_model_root, split: str = 'train', protocol: str = 'p1', views: Sequence[int] = VIEWS,
                  stride: int = 10, truth: str | None = None, **common):
@@ -111,8 +111,8 @@ class ArcticSource(Source):
         small = [files.misc_path, files.split_path, *(files.template_path(subject) for subject in self.bodies.subjects)]
         raw = [path for sequence in self.units
                for path in (files.mano_path(sequence), files.smplx_path(sequence), files.visibility_path(sequence))]
-        return dict(release='arctic_data/data', sequences=len(self.units), raw_seqs=sampled_digest(files.root, raw),
-                    edge_frames=EDGE_FRAMES,
+        return dict(release='arctic_data/data', rendered=files.rendered, sequences=len(self.units),
+                    raw_seqs=sampled_digest(files.root, raw), edge_frames=EDGE_FRAMES,
                     **{path.relative_to(files.root).as_posix(): sha256_file(path) for path in small if path.exists()})
 
 
@@ -231,7 +231,7 @@ class ArcticConverter:
         valid = (finite & near)[rows]
         set_body(part.records, {name: params[name][rows] for name in params if 'hand' not in name},
                  root[rows], points[rows], valid, view)
-        if 'betas_neutral' in params:  # rendered people are the neutral model's, too
+        if 'betas_neutral' in params:  # of rendered data only: these people are the neutral model's, too
             records, betas = part.records, params['betas_neutral'][rows]
             records['betas'][:, :betas.shape[1]], records['num_betas'] = torch.where(valid[:, None], betas, 0.0), betas.shape[1]
             records['gender'] = GENDERS.index('neutral')

@@ -6,7 +6,9 @@ Layout (root = `arctic_data/data` of the release), source: zc-alexfan/arctic, do
     meta/misc.json                                 per subject: gender, ioi_offset, world2cam, intris_mat, image_size
     meta/subject_vtemplates/sXX.obj                the subject's own SMPL-X rest shape, metres
     splits_json/protocol_{p1,p2}.json              {'train', 'val', 'test'}: ['sXX/<seq>', ...]
-    meta/visibility/sXX/<seq>.npz                  rendered data only, not part of the release: share of a hand in sight
+Of rendered data, which is known by its meta/open_world.json, beyond the release:
+    meta/visibility/sXX/<seq>.npz                  share of a hand in sight
+    raw_seqs/sXX/<seq>.smplx.npy                   of whole bodies also RENDERED_SHAPES
 """
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +23,8 @@ MAX_METRES = 3.0  # of a template from its origin: millimetres are seen at once
 MANO_SHAPES = dict(rot=(3,), pose=(45,), trans=(3,))
 SMPLX_SHAPES = dict(transl=(3,), global_orient=(3,), body_pose=(63,), jaw_pose=(3,), leye_pose=(3,), reye_pose=(3,),
                     left_hand_pose=(45,), right_hand_pose=(45,))
-RENDERED_SHAPES = dict(expression=(10,), betas_neutral=(10,))  # in rendered whole bodies only, not part of the release
+RENDERED_SHAPES = dict(expression=(10,), betas_neutral=(10,))
+RENDERED = 'open_world.json'  # below meta/: the arguments that rendered data were made with
 
 
 class ArcticFiles:
@@ -34,10 +37,12 @@ class ArcticFiles:
     def __init__(self, root, protocol: str, missing: Callable[[Path], Exception] = FileNotFoundError):
         self.root = Path(root)
         self.misc_path = self.root / 'meta' / 'misc.json'
+        self.rendered_path = self.root / 'meta' / RENDERED
         self.split_path = self.root / 'splits_json' / f'protocol_{protocol}.json'
         for path in (self.misc_path, self.split_path):
             if not path.is_file():
                 raise missing(path)
+        self.rendered = self.rendered_path.is_file()
         self.misc = load_json(self.misc_path)
         self.splits = load_json(self.split_path)
         for split in ('train', 'val'):
@@ -110,22 +115,23 @@ class ArcticFiles:
         return hands
 
     def body(self, sequence: str, count: int) -> dict[str, np.ndarray]:
-        """Arrays of SMPLX_SHAPES, and of RENDERED_SHAPES where the file has them, with T = count in front; world frame, hands
-        absolute, float64."""
+        """Arrays of SMPLX_SHAPES, and of RENDERED_SHAPES where a file of rendered data has them, with T = count in front;
+        world frame, hands absolute, float64."""
         path = self.smplx_path(sequence)
         content = load_object_npy(path)
         if not isinstance(content, dict):
             raise DamagedFileError(path, 'an ARCTIC .smplx.npy', 'it holds no dict')
-        more = {name: shape for name, shape in RENDERED_SHAPES.items() if name in content}
+        more = {name: shape for name, shape in RENDERED_SHAPES.items() if self.rendered and name in content}
         body = _arrays(path, content, SMPLX_SHAPES | more)
         if len(body['transl']) != count:
             raise DamagedFileError(path, 'an ARCTIC .smplx.npy', f'it has {len(body["transl"])} frames, the hands {count}')
         return body
 
     def visibility(self, sequence: str, count: int) -> dict[str, np.ndarray] | None:
-        """{'left', 'right'}: (T, 9) share of the hand's pixels in sight by view, NaN where unknown; None without a file."""
+        """{'left', 'right'}: (T, 9) share of the hand's pixels in sight by view, NaN where unknown; None without a file,
+        or where the data are not rendered."""
         path = self.visibility_path(sequence)
-        if not path.is_file():
+        if not (self.rendered and path.is_file()):
             return None
         content = load_npz(path, ('left', 'right', 'views'))
         tables = {}

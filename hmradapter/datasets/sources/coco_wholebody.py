@@ -8,19 +8,14 @@ What the numbers mean: `coco_keypoints`.
 """
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from hmradapter.fileio import load_coco
 from hmradapter.registry import SOURCES
 
 from ..record import empty_records
 from ..store_writer import Part, sampled_digest
+from .coco_index import CocoIndex, index_of_coco, index_of_fits, read_fits_of
 from .coco_persons import Annotated, PersonConverter, neutral_smplx
-from .osx_fits import load_fits
 from .source import Expected, Source
-
-if TYPE_CHECKING:
-    from xtcocotools.coco import COCO
 
 IMAGES_A_UNIT = 2000
 ANNOTATIONS = 'annotations/coco_wholebody_{split}_v1.0.json'
@@ -66,27 +61,28 @@ class CocoWholeBodySource(Source):
     def fits_path(self) -> Path:
         return self.data_root / FITS.format(split=self.split)
 
-    @cached_property
-    def coco(self) -> 'COCO':
-        if not self.annotation_path.is_file():
-            raise self.missing(self.annotation_path)
-        return load_coco(self.annotation_path)
+    def __getstate__(self) -> dict:
+        """With what was found in the files: some megabytes, and worker processes need not go through a gigabyte again."""
+        found = {name: self.__dict__[name] for name in ('index', 'fits_index') if name in self.__dict__}
+        return super().__getstate__() | found
 
     @cached_property
-    def all_fits(self) -> dict[str, dict]:
+    def index(self) -> CocoIndex:
+        if not self.annotation_path.is_file():
+            raise self.missing(self.annotation_path)
+        return index_of_coco(self.annotation_path)
+
+    @cached_property
+    def fits_index(self) -> dict[str, tuple[int, int]]:
         if not self.fits:
             return {}
         if not self.fits_path.is_file():
             raise self.missing(self.fits_path)
-        return load_fits(self.fits_path)
-
-    @cached_property
-    def images(self) -> list[int]:
-        return sorted(self.coco.imgToAnns)
+        return index_of_fits(self.fits_path)
 
     @cached_property
     def units(self) -> list[str]:
-        return [f'images {start}' for start in range(0, len(self.images), IMAGES_A_UNIT)]
+        return [f'images {start}' for start in range(0, len(self.index.ids), IMAGES_A_UNIT)]
 
     @cached_property
     def converter_of_persons(self) -> PersonConverter:
@@ -95,12 +91,14 @@ class CocoWholeBodySource(Source):
 
     def convert(self, unit: str) -> Part:
         start = int(unit.removeprefix('images '))
+        coco = self.index.read(slice(start, start + IMAGES_A_UNIT))
+        fits = read_fits_of(self.fits_path, self.fits_index, [str(number) for number in coco.anns]) if self.fits else {}
         persons = []
-        for image_id in self.images[start:start + IMAGES_A_UNIT]:
-            image = self.coco.imgs[image_id]
+        for image_id, annotations in coco.imgToAnns.items():
+            image = coco.imgs[image_id]
             path = f'{self.split}2017/{str(image["file_name"]).rsplit("/", 1)[-1]}'
             persons += [Annotated(f'{self.name}/{self.split}/{image_id}/{annotation["id"]}', path, image, annotation,
-                                  self.all_fits.get(str(annotation['id']))) for annotation in self.coco.imgToAnns[image_id]]
+                                  fits.get(str(annotation['id']))) for annotation in annotations]
         return self.converter_of_persons(persons, Part(empty_records(0, self.name), [], []), 0)
 
     def body_model_files(self) -> list[Path]:

@@ -43,7 +43,7 @@ class InterHandSource(Source):
 
     Args:
         data_root: the folder with images/ and annotations/ (v1.0, of the 5 or the 30 fps release).
-        body_model_root: folder with mano/MANO_{LEFT,RIGHT}.pkl.
+        body_model_root: folder with mano/MANO_{LEFT,RIGHT}.pkl; not needed with mano=False.
         split: 'train', 'val' or 'test'.
         hand_types: which images to give, of 'right', 'left' and 'interacting'.
         stride, camera_stride: every so many of a sequence's frames, and of its cameras.
@@ -60,8 +60,10 @@ class InterHandSource(Source):
                 Expected('annotations/{split}/InterHand2.6M_{split}_MANO_NeuralAnnot.json', 'MANO, for mano=True'))
     body_models = ('mano/MANO_{LEFT,RIGHT}.pkl',)
 
-    def __init__(self, data_root, body_model_root, split: str = 'train', hand_types: Sequence[str] = HAND_TYPES,
+    def __init__(self, data_root, body_model_root=None, split: str = 'train', hand_types: Sequence[str] = HAND_TYPES,
                  stride: int = 1, camera_stride: int = 1, mano: bool = True, **common):
+        if not mano:
+            self.body_models = ()  # no model is read, so none is asked for
         super().__init__(data_root, split, body_model_root, **common)
         if isinstance(hand_types, str) or not hand_types or set(hand_types) - set(HAND_TYPES):
             raise ValueError(f'hand_types is {hand_types!r}: give a list of at least one of {HAND_TYPES}.')

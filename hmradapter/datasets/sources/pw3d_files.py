@@ -125,8 +125,6 @@ def _from_pickle(content: dict, sequence: str) -> Persons:
     cameras = _array(content['cam_poses'], (None, 4, 4), 'cam_poses')
     K = _array(content['cam_intrinsics'], (3, 3), 'cam_intrinsics')
     rotations = cameras[:, :3, :3]
-    if not np.allclose(rotations @ rotations.transpose(0, 2, 1), np.eye(3), atol=1e-3):
-        raise ValueError('a cam_poses holds no rotation')
     count, rows, lost = len(cameras), [], defaultdict(list)
     if not genders:
         raise ValueError('it names the gender of nobody')
@@ -145,6 +143,9 @@ def _from_pickle(content: dict, sequence: str) -> Persons:
         rows.append((columns, [gender] * len(frames)))
     joined = {name: np.concatenate([columns[name] for columns, _ in rows]) for name in rows[0][0]}
     frames = joined['frames']
+    used = rotations[np.unique(frames)]  # where nobody's pose is valid, cam_poses may hold anything
+    if not np.allclose(used @ used.transpose(0, 2, 1), np.eye(3), atol=1e-3):
+        raise ValueError('a cam_poses that campose_valid stands for holds no rotation')
     return Persons([f'imageFiles/{sequence}/image_{frame:05d}.jpg' for frame in frames], frames, joined['actors'],
                    sum((genders for _, genders in rows), []), {name: joined[name] for name in ('pose', 'transl', 'betas')},
                    rotations[frames], cameras[frames, :3, 3], np.broadcast_to(K, (len(frames), 3, 3)), joined['joints'],

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 import numpy as np
 
@@ -119,20 +120,31 @@ def read_body(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_calibration(path: Path) -> Calibration:
-    """A camera's xml. Files that define entities, which can make a parser run away, are refused."""
+    """A camera's xml. A file of over CALIBRATION_BYTES is refused, and one with a document type, in whatever encoding: that is
+    where entities are declared, which can make a parser run away."""
     raw = path.read_bytes()
-    if len(raw) > CALIBRATION_BYTES or b'<!' in raw.replace(b'<!--', b''):
-        raise DamagedFileError(path, 'a calibration', f'it has {len(raw)} bytes or declares entities')
+    if len(raw) > CALIBRATION_BYTES:
+        raise DamagedFileError(path, 'a calibration', f'it has {len(raw)} bytes')
     try:
+        _refuse_document_type(raw)
         tree = ElementTree.fromstring(raw)
 
         def numbers(name: str) -> np.ndarray:
             return np.array(tree.find(f'./{name}/data').text.split(), dtype=np.float64)
         matrix, intrinsics = numbers('CameraMatrix').reshape(3, 4), numbers('Intrinsics').reshape(3, 3)
-    except (ElementTree.ParseError, AttributeError, ValueError, LookupError) as error:
+    except (ElementTree.ParseError, expat.ExpatError, AttributeError, ValueError, LookupError) as error:
         raise DamagedFileError(path, 'a calibration', error) from error
     if not is_rotation(matrix[:, :3]) or not np.isfinite([*matrix[:, 3], *intrinsics.flat]).all():
         raise DamagedFileError(path, 'a calibration', 'CameraMatrix begins with no rotation, or a value is not finite')
     if not (np.diag(intrinsics)[:2] > 0).all():
         raise DamagedFileError(path, 'a calibration', f'its focal lengths are {np.diag(intrinsics)[:2].tolist()}')
     return Calibration(matrix[:, :3], matrix[:, 3], intrinsics)
+
+
+def _refuse_document_type(raw: bytes) -> None:
+    """ValueError as soon as the parser comes upon one: before it reads any declaration."""
+    def refuse(*_):
+        raise ValueError('it has a document type, which may declare entities')
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.Parse(raw, True)
