@@ -73,11 +73,11 @@ class BodyGuidance:
         pose = np.concatenate((data['pred_global_orient'][:, None], data['pred_body_pose']), axis=1)
         return data, torch.from_numpy(pose).float()
 
-    def __call__(self, row: int, record: np.void) -> tuple[Tensor, float]:
-        """body_pose (22, 3, 3) and its validity, 1. or 0.; zeros where there is none."""
+    def __call__(self, row: int, record: np.void, annotated: Tensor) -> tuple[Tensor, float]:
+        """body_pose (22, 3, 3) and its validity, 1. or 0.; zeros where there is none. `annotated` is what the record has, as
+        matrices."""
         if self.source == 'annotation' and int(record['flags']) & HAS_BODY == HAS_BODY:
-            pose = np.concatenate((record['global_orient'][None], record['body_pose']))
-            return axis_angle_to_rotmat(torch.from_numpy(pose)), 1.0
+            return annotated, 1.0
         if self.source == 'file' and self._rows[row] >= 0:
             return self._poses[self._rows[row]], 1.0
         return torch.zeros(22, 3, 3), 0.0

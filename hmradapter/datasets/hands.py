@@ -51,25 +51,28 @@ class HandDataset(StoreDataset):
         """The hand number `idx` on its true side, as transforms take it: pixels of the image, metres of the camera frame."""
         row, side = divmod(self.item(idx), 2)
         record = self.store.record(row)
-        body_pose, has_body_pose = self.guidance(row, record)
-        return dict(hand_sample(record, SIDES[side], self.store.key(row)), **self.about(idx, record), body_pose=body_pose,
-                    has_body_pose=has_body_pose)
+        sample = hand_sample(record, SIDES[side], self.store.key(row)) | self.about(idx, record)
+        sample['body_pose'], sample['has_body_pose'] = self.guidance(row, record, sample['body_pose'])
+        return sample
 
 
 def hand_sample(record: np.void, hand: str, key: str) -> dict:
-    """Labels, key, side and box of one hand of the record called `key`."""
+    """Labels, annotated body, key, side and box of one hand of the record called `key`."""
     box = record['bbox_hand'][SIDES.index(hand)]
     return dict(hand_labels(record, hand), key=f'{key}/{hand}', hand=hand, box_center=(box[:2] + box[2:]) / 2,
                 box_wh=box[2:] - box[:2])
 
 
 def hand_labels(record: np.void, hand: str) -> dict:
-    """Labels of one hand of a record; what is missing is zero (rotations: identity) with validity or confidence 0."""
+    """Labels of one hand of a record and the body's pose; what is missing is zero (rotations: identity) with validity or
+    confidence 0. All rotations are converted at once: a few dozen take as long as one."""
     side, flags = SIDES.index(hand), int(record['flags'])
     has = {name: float(bool(flags & bit)) for name, bit in LABELS[hand].items()}
-    rotations = axis_angle_to_rotmat(torch.from_numpy(np.concatenate((record['hand_global_orient'][side][None],
-                                                                      record['hand_pose'][side]))))
-    return dict(global_orient=rotations[:1], hand_pose=rotations[1:], betas=as_tensor(record['hand_betas'][side]),
-                keypoints_2d=as_tensor(record['hand_kpts2d'][side]), keypoints_3d=as_tensor(record['hand_kpts3d'][side]),
-                has_global_orient=has['has_global_orient'], has_hand_pose=has['has_hand_pose'], has_betas=has['has_betas'],
+    axis_angles = np.concatenate((record['hand_global_orient'][side][None], record['hand_pose'][side],
+                                  record['global_orient'][None], record['body_pose']))
+    global_orient, hand_pose, body_pose = axis_angle_to_rotmat(torch.from_numpy(axis_angles)).split((1, 15, 22))
+    return dict(global_orient=global_orient, hand_pose=hand_pose, body_pose=body_pose,
+                betas=as_tensor(record['hand_betas'][side]), keypoints_2d=as_tensor(record['hand_kpts2d'][side]),
+                keypoints_3d=as_tensor(record['hand_kpts3d'][side]), has_global_orient=has['has_global_orient'],
+                has_hand_pose=has['has_hand_pose'], has_betas=has['has_betas'],
                 visibility=float(record['hand_visibility'][side]) if has['visibility'] else None)

@@ -5,10 +5,9 @@ An affine map is (2, 3), out = A x + b. A crop of side 128 about (100, 50) to 25
 lengths.
 Source: HaMeR `datasets/utils.py` (`expand_to_aspect_ratio`, `gen_trans_from_patch_cv`).
 """
+import numpy as np
 import torch
 from torch import Tensor
-
-from .rotations import degrees_to_radians
 
 HAMER_ASPECT = (192, 256)  # width, height that the ViT sees
 
@@ -22,24 +21,31 @@ def expand_to_aspect(wh: Tensor, aspect: tuple[float, float] | None = HAMER_ASPE
     return torch.stack((torch.maximum(width, height / ratio), torch.maximum(height, width * ratio)), dim=-1)
 
 
-def crop_affine(center: Tensor, size: Tensor, out_size: float | tuple[float, float], scale: Tensor | float = 1.0,
-                degrees: Tensor | float = 0.0) -> Tensor:
-    """Image to crop: centre (..., 2), side (...) or (w, h) (..., 2) px times `scale`, turned by `degrees` -> (..., 2, 3).
-    For a square, A = k [[cos, sin], [-sin, cos]], k = out_size / (size scale); the centre lands on half of `out_size`, which is
-    a side or (w, h).
+def crop_affine(center: np.ndarray | Tensor, size: np.ndarray | Tensor | float, out_size: float | tuple[float, float],
+                scale: np.ndarray | Tensor | float = 1.0, degrees: np.ndarray | Tensor | float = 0.0) -> Tensor:
+    """Image to crop: centre (..., 2), side (...) or (w, h) (..., 2) px times `scale`, turned by `degrees` -> (..., 2, 3)
+    float64. For a square, A = k [[cos, sin], [-sin, cos]], k = out_size / (size scale); the centre lands on half of `out_size`,
+    which is a side or (w, h).
     As in the original, the map goes through the crop's centre, bottom and right points rounded to float32, so that crops agree
-    to the last grey level; entries differ from the closed form by up to 5e-4 px."""
-    angle = degrees_to_radians(torch.as_tensor(degrees, dtype=center.dtype, device=center.device))
-    wh = size if size.dim() == center.dim() else size.unsqueeze(-1).expand(*size.shape, 2)
-    scale = torch.as_tensor(scale, dtype=wh.dtype, device=wh.device).unsqueeze(-1)
-    half_w, half_h = (wh * scale / 2).float().to(center.dtype).unbind(-1)
-    right = torch.stack((half_w * torch.cos(angle), half_w * torch.sin(angle)), dim=-1).float().to(center.dtype)
-    down = torch.stack((-half_h * torch.sin(angle), half_h * torch.cos(angle)), dim=-1).float().to(center.dtype)
-    origin, bottom, side = ((center + step).float().double() for step in (torch.zeros_like(right), down, right))
-    out = torch.tensor(out_size, dtype=torch.float64, device=center.device).expand(2) / 2
-    linear = torch.diag(out) @ torch.linalg.inv(torch.stack((side - origin, bottom - origin), dim=-1))
-    offset = out.unsqueeze(-1) - linear @ origin.unsqueeze(-1)
-    return torch.cat((linear, offset), dim=-1).to(center.dtype)
+    to the last grey level; entries differ from the closed form by up to 5e-4 px. In NumPy, as data workers make one crop at a
+    time: a call of torch's takes them several times as long."""
+    center, size, scale, degrees = (np.asarray(value, np.float64) for value in (center, size, scale, degrees))
+    wh = size if size.ndim == center.ndim else size[..., None]
+    half = _to_float32(wh * scale[..., None] / 2)
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    steps = np.empty((*center.shape, 2))  # columns: from the centre to the right and down
+    steps[..., 0, 0], steps[..., 1, 0] = half[..., 0] * cos, half[..., 0] * sin
+    steps[..., 0, 1], steps[..., 1, 1] = half[..., -1] * -sin, half[..., -1] * cos
+    origin = _to_float32(center)[..., None]
+    steps = _to_float32(center[..., None] + _to_float32(steps)) - origin
+    out = np.broadcast_to(np.float64(out_size), 2)[:, None] / 2
+    linear = out * torch.linalg.inv(torch.from_numpy(steps)).numpy()  # takes the steps to half of `out_size`
+    return torch.from_numpy(np.concatenate((linear, out - linear @ origin), axis=-1))
+
+
+def _to_float32(values: np.ndarray) -> np.ndarray:
+    """Rounded to float32, and float64 again."""
+    return values.astype(np.float32).astype(np.float64)
 
 
 def apply_affine(points: Tensor, matrix: Tensor) -> Tensor:

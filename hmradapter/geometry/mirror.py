@@ -13,7 +13,7 @@ from torch import Tensor
 from hmradapter.structures.joints import BODY_MIRROR_PAIRS
 
 # M R M flips the sign of the entries that have exactly one index on x.
-ROTMAT_SIGNS = ((1, -1, -1), (-1, 1, 1), (-1, 1, 1))
+ROTMAT_SIGNS = torch.tensor(((1.0, -1, -1), (-1, 1, 1), (-1, 1, 1)))
 ROT6D_SIGNS = (1, -1, -1, -1, 1, 1)  # the same for columns 0 and 1, one after the other
 
 
@@ -55,7 +55,7 @@ def mirror_axis_angle(axis_angle: Tensor) -> Tensor:
 
 def mirror_rotmat(rotmat: Tensor) -> Tensor:
     """M R M, (..., 3, 3) -> (..., 3, 3)."""
-    return rotmat * rotmat.new_tensor(ROTMAT_SIGNS)
+    return rotmat * ROTMAT_SIGNS.to(rotmat)
 
 
 def mirror_rot6d(rot6d: Tensor) -> Tensor:

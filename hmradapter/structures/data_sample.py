@@ -32,8 +32,9 @@ class HMRDataSample(BaseDataElement):
         """Every tensor as (group, field, value), by name: MMEngine keeps fields in a set, whose order differs by process."""
         for group in GROUPS:
             if group in self:
-                for field in sorted(self.get(group).keys()):
-                    yield group, field, self.get(group).get(field)
+                element = self.get(group)
+                for field in sorted(element.keys()):
+                    yield group, field, element.get(field)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> 'HMRDataSample':
         """A new sample with `function` applied to every tensor; metainfo is kept."""
@@ -65,17 +66,17 @@ def stack_samples(samples: Sequence[HMRDataSample]) -> HMRDataSample:
     Raises:
         ValueError: when the samples do not carry the same fields; names the first that differs.
     """
-    fields = [(group, field) for group, field, _ in samples[0].tensors()]
-    for sample in samples[1:]:
-        other = [(group, field) for group, field, _ in sample.tensors()]
-        if other != fields:
-            odd = sorted(set(fields) ^ set(other))
+    rows = [{(group, field): value for group, field, value in sample.tensors()} for sample in samples]
+    fields = list(rows[0])
+    for sample, row in zip(samples, rows, strict=True):
+        if list(row) != fields:
+            odd = sorted(set(fields) ^ set(row))
             raise ValueError(f'samples {samples[0].get("key")!r} and {sample.get("key")!r} cannot be stacked: only one of them '
                              f'has {".".join(odd[0]) if odd else "its fields in this order"}; a pipeline must pack the same '
                              'fields for every sample and use validity flags for what is missing.')
     groups: dict[str, dict] = {}
     for group, field in fields:
-        groups.setdefault(group, {})[field] = torch.stack([sample.get(group).get(field) for sample in samples])
+        groups.setdefault(group, {})[field] = torch.stack([row[group, field] for row in rows])
     metainfo = {key: [sample.metainfo[key] for sample in samples] for key in samples[0].metainfo}
     return HMRDataSample._from_groups(metainfo, groups)
 

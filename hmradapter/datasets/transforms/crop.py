@@ -4,6 +4,8 @@ Source: HaMeR `datasets/vitdet_dataset.py` (inference: blur against aliasing) an
 `utils.py:get_example` (training and evaluation: no blur, augmentation). One departure: only the part of the image that the crop
 reads is mirrored, blurred and warped.
 """
+import math
+
 import cv2
 import numpy as np
 import torch
@@ -45,10 +47,9 @@ class HandCrop(BaseTransform):
         draw = results.get('augmentation') or dict(scale=1.0, degrees=0.0, shift=(0.0, 0.0))
         is_left = results['hand'] == 'left'
         height, width = results['img'].shape[:2]
-        side = self.box_size(results['box_wh'])
-        shift = side * torch.tensor(draw['shift'], dtype=torch.float64)
-        center = torch.as_tensor(results['box_center'], dtype=torch.float64) + shift
-        seen = mirror.mirror_pixels(center, width) if is_left else center
+        side = float(self.box_size(results['box_wh']))
+        center = np.asarray(results['box_center'], np.float64) + side * np.asarray(draw['shift'])
+        seen = np.array([mirror.mirror_pixels_x(center[0], width), center[1]]) if is_left else center
         matrix = boxes.crop_affine(seen, side, self.image_size, draw['scale'], draw['degrees'])
 
         sigma = self.blur_sigma(side) if self.blur else 0.0
@@ -56,7 +57,7 @@ class HandCrop(BaseTransform):
         crop_from_image = boxes.to_homogeneous(matrix)
         if is_left:
             crop_from_image = crop_from_image @ mirror.mirror_affine(width)
-        results.update(box_center=center.float(), box_size=(side * draw['scale']).float(),
+        results.update(box_center=torch.from_numpy(center).float(), box_size=torch.tensor(side * draw['scale']),
                        crop_from_image=crop_from_image.float(), is_right=float(not is_left))
         if 'keypoints_2d' in results:
             keypoints = torch.as_tensor(results['keypoints_2d'])
@@ -71,11 +72,12 @@ class HandCrop(BaseTransform):
 
     def box_size(self, box_wh) -> Tensor:
         """Side () of the crop in pixels of the image, float64, from the tight box's (w, h)."""
-        tight = torch.as_tensor(box_wh, dtype=torch.float64)
-        if not tight.isfinite().all() or tight.amin() < 0 or tight.amax() <= 0:
-            raise ValueError(f'a hand box is {tight[0]} px wide and {tight[1]} px high: it must be finite and cover something; '
+        width, height = (float(length) for length in box_wh)
+        if not (math.isfinite(width + height) and min(width, height) >= 0 and max(width, height) > 0):
+            raise ValueError(f'a hand box is {width} px wide and {height} px high: it must be finite and cover something; '
                              'correct the box or leave it out.')
-        return boxes.expand_to_aspect(self.rescale_factor * tight, self.aspect).amax()
+        rescaled = torch.tensor((self.rescale_factor * width, self.rescale_factor * height), dtype=torch.float64)
+        return boxes.expand_to_aspect(rescaled, self.aspect).amax()
 
     def blur_sigma(self, side: float) -> float:
         """Standard deviation in pixels of the image, 0 where HaMeR does not blur."""
@@ -119,15 +121,12 @@ def warp_region(image: np.ndarray, matrix: np.ndarray, out_size: int | tuple[int
     rounded: the blur runs in float64 with replicated edges, as in the reference. `as_float` warps float32 without a blur.
     """
     height, width = image.shape[:2]
-    out_wh = np.array(out_size) * np.ones(2, int)
-    inverse = cv2.invertAffineTransform(matrix)
-    last = out_wh - 1
-    corners = np.array([[0, 0], [last[0], 0], [0, last[1]], last]) @ inverse[:, :2].T + inverse[:, 2]
+    out_wh = (out_size, out_size) if isinstance(out_size, int) else tuple(out_size)
     radius = int(BLUR_TRUNCATE * sigma + 0.5)
-    low = np.maximum(np.floor(corners.min(0)) - 2 - radius, 0).astype(int)
-    high = np.minimum(np.ceil(corners.max(0)) + 3 + radius, (width, height)).astype(int)
+    low, high = zip(*(_needed(row, out_wh, length, radius) for row, length in
+                      zip(cv2.invertAffineTransform(matrix).tolist(), (width, height), strict=True)), strict=True)
     dtype = np.float32 if sigma or as_float else np.uint8
-    if (high <= low).any():  # the crop lies outside the image
+    if high[0] <= low[0] or high[1] <= low[1]:  # the crop lies outside the image
         return np.zeros((*out_wh[::-1], 3), dtype)
     left = width - high[0] if mirrored else low[0]
     region = image[low[1]:high[1], left:left + high[0] - low[0]]
@@ -142,5 +141,12 @@ def warp_region(image: np.ndarray, matrix: np.ndarray, out_size: int | tuple[int
         region = region.astype(np.float32)
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ low
-    crop = cv2.warpAffine(region, shifted, out_wh.tolist(), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    crop = cv2.warpAffine(region, shifted, out_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return crop.astype(dtype, copy=False)
+
+
+def _needed(row: list[float], out_wh: tuple[int, int], length: int, radius: int) -> tuple[int, int]:
+    """First pixel and the one behind the last, along one axis of an image of `length`, that a crop of `out_wh` reads when it is
+    blurred as far as `radius`. `row` (3,) maps the crop to this axis."""
+    ends = [row[0] * x + row[1] * y + row[2] for x in (0, out_wh[0] - 1) for y in (0, out_wh[1] - 1)]
+    return max(math.floor(min(ends)) - 2 - radius, 0), min(math.ceil(max(ends)) + 3 + radius, length)
