@@ -11,23 +11,36 @@
 Writes <out>/<name>-<split>, which a config names: dict(type='PersonDataset', source='data/prepared/3dpw-test', ...). Without
 --split: every split, in the data set's order, whose files are found. A run that was interrupted or killed goes on where it
 was when the same command is given again; the result is the same to the byte, with any number of workers.
+
+Exit status: 0, all is well; 1, a split came out empty, or --check found problems; 2, a mistake in the command or a file that
+cannot be read; 130, interrupted. A split that is left out because its files are not there is told at the end, and no error
+unless --split asked for it.
 """
 import argparse
 import contextlib
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import DictAction
 
-from hmradapter.datasets.catalogue import build_source, is_there, options_of, source_class, source_classes
+from hmradapter.datasets.catalogue import (
+    build_source,
+    check_split,
+    checked_options,
+    is_there,
+    options_of,
+    source_class,
+    source_classes,
+)
 from hmradapter.datasets.record import SIDES
 from hmradapter.datasets.sources import Source
-from hmradapter.datasets.store import PreparedStore, StoreError, is_complete
+from hmradapter.datasets.sources.source import Expected, SplitNotAvailableError
+from hmradapter.datasets.store import EmptyStoreError, PreparedStore, StoreError, is_complete
 from hmradapter.datasets.store_check import check_store
 from hmradapter.datasets.store_writer import IMAGES, work_folder
-from hmradapter.fileio import DamagedFileError, UnsafeFileError
 
 MISTAKES = (ValueError, OSError, KeyError, RuntimeError, ImportError)  # of the user or of the files: told without a traceback
 
@@ -64,10 +77,11 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 
 def main(argv=None) -> int:
-    """The exit status: 0 when all is well, 1 when --check found problems."""
+    """The exit status, as above."""
     args = parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        check_names(args)
         if args.list:
             print(listing(args))
             return 0
@@ -78,6 +92,20 @@ def main(argv=None) -> int:
         notes = '\n'.join(getattr(error, '__notes__', []))
         return _told(f'{error.args[0] if isinstance(error, KeyError) else error}' + (f'\n{notes} Fix it, and the same command '
                      'goes on: what is finished is kept.' if notes else ''), 2)
+
+
+def check_names(args: argparse.Namespace) -> None:
+    """ValueError for a data set, split or option that there is not."""
+    if args.name is not None:
+        cls = source_class(args.name)
+        if args.split:
+            check_split(cls, args.split)
+        checked_options(cls, args.options)
+    elif args.options:
+        raise ValueError('--options are those of one data set: name it.')
+    elif args.split and not any(args.split in cls.splits for cls in source_classes().values()):
+        splits = sorted({split for cls in source_classes().values() for split in cls.splits})
+        raise ValueError(f'{args.split!r} is not a split of any data set. There are {", ".join(splits)}.')
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -93,26 +121,35 @@ def _told(text: str, status: int) -> int:
 def prepare(args: argparse.Namespace) -> int:
     """Prepare what is asked for and print the summary."""
     cls, told, left_out = source_class(args.name), [], {}
+    splits = [args.split] if args.split else cls.splits
     if not Path(args.src).is_dir():
-        raise FileNotFoundError(f'{args.src} is no folder: give the one with {", ".join(e.place for e in cls.expected)}.')
-    for split in [args.split] if args.split else cls.splits:
+        raise FileNotFoundError(f'{args.src} is no folder: give the one with '
+                                f'{", ".join(shown(entry, splits) for entry in cls.expected)}.')
+    for split in splits:
         try:
             source = found_source(args, cls, split)
-        except (FileNotFoundError, ValueError) as error:
-            if args.split or isinstance(error, DamagedFileError | UnsafeFileError):
+        except (FileNotFoundError, SplitNotAvailableError) as error:
+            if args.split:
                 raise
             left_out[split] = error
             continue
         folder = Path(args.out) / f'{cls.name}-{split}'
         was_there, start = is_complete(folder), time.perf_counter()
-        store = source.prepare_at(folder, args.images, args.workers, args.limit)
+        try:
+            store = source.prepare_at(folder, args.images, args.workers, args.limit)
+        except EmptyStoreError as error:
+            left_out[split] = error
+            continue
         told.append(summary(store, None if was_there else time.perf_counter() - start))
-    if not told:
+    empty = [error for error in left_out.values() if isinstance(error, EmptyStoreError)]
+    if not told and not empty:
         raise next(iter(left_out.values()))
-    told += [f'{cls.name}-{split} is left out: ' + str(error).splitlines()[0].split(' data_root (')[0]
+    told += [f'NOT PREPARED: {cls.name}-{split} is left out: ' + str(error).splitlines()[0].split(' data_root (')[0]
              for split, error in left_out.items()]
     print('\n' + '\n\n'.join(told))
-    return 0
+    for error in empty:
+        _told(str(error), 1)
+    return 1 if empty else 0
 
 
 def found_source(args: argparse.Namespace, cls: type[Source], split: str) -> Source:
@@ -157,12 +194,19 @@ def check(args: argparse.Namespace) -> int:
         except StoreError as error:
             problems = [str(error)]
         if args.src is not None:
-            problems += [f'{Path(args.src) / entry.place}: nothing is there' for entry in cls.expected
+            asked = args.options | (PreparedStore(folder).manifest['protocol'] if not problems else {})
+            problems += [f'{Path(args.src) / shown(entry, [split])}: nothing is there'
+                         for entry in cls.expected_here(split, asked)
                          if not entry.optional and not is_there(args.src, entry, split)]
         wrong += bool(problems)
         print('\n'.join([f'{folder}: {"sound" if not problems else f"{len(problems)} problems"}',
                          *(f'  {problem}' for problem in problems)]))
     return 1 if wrong else 0
+
+
+def shown(entry: Expected, splits: Sequence[str]) -> str:
+    """An expected place of these splits."""
+    return entry.place.replace('{split}', splits[0] if len(splits) == 1 else f'{{{",".join(splits)}}}')
 
 
 # ---- list --------------------------------------------------------------------------------------------------------------------
@@ -178,16 +222,21 @@ def listing(args: argparse.Namespace) -> str:
 
 def _details(args: argparse.Namespace, name: str, cls: type[Source]) -> list[str]:
     src = None if args.src is None else Path(args.src) / ('' if args.name else name)
-    splits = [args.split] if args.split else cls.splits
+    splits = [split for split in cls.splits if args.split in (None, split)]
     lines = [f'{name}: {cls.title}', f'  from     {cls.site}', f'  licence  {cls.licence}',
              f'  options  {", ".join(options_of(cls)) or "none"}']
-    for i, entry in enumerate(cls.expected):
-        there = ''
+    wanted: dict[str, dict[str, Expected]] = {}  # place: split: entry
+    for split in splits:
+        for entry in cls.expected_here(split, args.options):
+            wanted.setdefault(entry.place, {})[split] = entry
+    for i, entries in enumerate(wanted.values()):
+        there, entry = '', next(iter(entries.values()))
         if src is not None:
-            has = [split for split in splits if is_there(src, entry, split)]
-            there = 'found    ' if len(has) == len(splits) else 'missing  ' if not has else f'found for {", ".join(has)}  '
-        optional = ' (optional)' if entry.optional else ''
-        lines.append(f'  {"files    " if i == 0 else "         "}{there}{entry.place}   {entry.what}{optional}')
+            has = [split for split in entries if is_there(src, entry, split)]
+            there = 'found    ' if len(has) == len(entries) else 'missing  ' if not has else f'found for {", ".join(has)}  '
+        remark = ' (optional)' if all(one.optional for one in entries.values()) else ''
+        remark += f' (of {", ".join(entries)})' if len(entries) < len(splits) else ''
+        lines.append(f'  {"files    " if i == 0 else "         "}{there}{shown(entry, list(entries))}   {entry.what}{remark}')
     if cls.body_models:
         lines.append(f'  models   {", ".join(cls.body_models)}')
     if args.out is not None:

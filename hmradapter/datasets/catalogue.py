@@ -3,7 +3,9 @@ import difflib
 import inspect
 import itertools
 import re
-from collections.abc import Iterator
+import types
+import typing
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hmradapter.registry import SOURCES
@@ -12,6 +14,8 @@ from .record import DATASETS
 from .sources.source import Expected, Source
 
 COMMON = ('self', 'data_root', 'split', 'body_model_root', 'prepared_dir', 'verify_images')  # not options of a data set
+KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a word', types.NoneType: 'None',
+         dict: 'given entry by entry, {name}.ENTRY=VALUE'}
 _ANYTHING = re.compile(r'<[^>]*>|%\d*d|([A-Z])\1+')
 
 
@@ -33,19 +37,68 @@ def source_class(name: str) -> type[Source]:
 
 def build_source(cls: type[Source], src, split: str, body_model_root=None, options: dict | None = None,
                  verify_images: bool = False, prepared_dir=None) -> Source:
-    """The source of one split; ValueError for an option or a split that it does not have, with the nearest one.
-    `prepared_dir` is where prepared records go: nothing in there is taken for a file of the release."""
-    options, known = dict(options or {}), options_of(cls)
-    for name in options:
-        if name not in known:
-            has = f'It has {", ".join(sorted(known))}.' if known else 'It has none.'
-            raise ValueError(f'{name!r} is not an option of {cls.title}{_nearest(name, known)}. {has}')
+    """The source of one split; ValueError for an option or a split that it does not have, with the nearest one, and for a
+    value that an option cannot have. `prepared_dir` is where prepared records go."""
+    check_split(cls, split)
+    options = checked_options(cls, options or {})
+    if 'body_model_root' in parameters(cls):
+        options['body_model_root'] = body_model_root
+    try:
+        return cls(src, split=split, verify_images=verify_images, prepared_dir=prepared_dir, **options)
+    except TypeError as error:  # of values: the names are known
+        given = ', '.join(f'{name}={value!r}' for name, value in options.items() if name != 'body_model_root')
+        raise ValueError(f'{cls.title} cannot be read with {given or "these options"}: {error}.') from error
+
+
+def check_split(cls: type[Source], split: str) -> None:
+    """ValueError, with the nearest one, for a split that the data set does not have."""
     if split not in cls.splits:
         raise ValueError(f'{split!r} is not a split of {cls.title}{_nearest(split, cls.splits)}. '
                          f'There are {", ".join(cls.splits)}.')
-    if 'body_model_root' in parameters(cls):
-        options['body_model_root'] = body_model_root
-    return cls(src, split=split, verify_images=verify_images, prepared_dir=prepared_dir, **options)
+
+
+def checked_options(cls: type[Source], options: dict) -> dict:
+    """Options as the source takes them: one value of a list is a list of it, `a.b=c` is the entry b of the option a.
+
+    Raises:
+        ValueError: an option that there is not, with the nearest one; a value of another kind than the option's.
+    """
+    known, checked = parameters(cls), {}
+    names = [name for name in known if name not in COMMON]
+    for given, value in options.items():
+        name, _, entry = given.partition('.')
+        if name not in names:
+            has = f'It has {", ".join(sorted(names))}.' if names else 'It has none.'
+            raise ValueError(f'{name!r} is not an option of {cls.title}{_nearest(name, names)}. {has}')
+        kinds = _kinds(known[name].annotation)
+        if entry:
+            if dict not in kinds:
+                raise ValueError(f'{given!r}: the option {name!r} of {cls.title} has no entries, give {name}=VALUE.')
+            checked.setdefault(name, {})[entry] = value
+        else:
+            checked[name] = _as_kind(name, value, kinds)
+    return checked
+
+
+def _kinds(annotation) -> tuple[type, ...]:
+    """Types of an option: those of `Sequence[int] | None` are (Sequence, NoneType)."""
+    union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+    return tuple(typing.get_origin(kind) or kind for kind in (typing.get_args(annotation) if union else (annotation,)))
+
+
+def _as_kind(name: str, value: object, kinds: tuple[type, ...]) -> object:
+    fits = {bool: lambda v: isinstance(v, bool) or v in (0, 1) and isinstance(v, int),
+            int: lambda v: isinstance(v, int) and not isinstance(v, bool),
+            float: lambda v: isinstance(v, int | float) and not isinstance(v, bool),
+            str: lambda v: isinstance(v, str), dict: lambda v: isinstance(v, dict), type(None): lambda v: v is None}
+    if Sequence in kinds and not isinstance(value, list | tuple | types.NoneType):
+        return (value,)
+    if str in kinds and isinstance(value, int | float) and not isinstance(value, bool):  # a folder called 2017, say
+        return str(value)
+    if set(kinds) <= set(fits) and not any(fits[kind](value) for kind in kinds):
+        wanted = ' or '.join(KINDS[kind].format(name=name) for kind in kinds)
+        raise ValueError(f'{name} is {value!r}, it must be {wanted}.')
+    return value
 
 
 def options_of(cls: type[Source]) -> list[str]:
@@ -53,11 +106,14 @@ def options_of(cls: type[Source]) -> list[str]:
     return [name for name in parameters(cls) if name not in COMMON]
 
 
-def parameters(cls: type[Source]) -> list[str]:
-    """Names of what a source and its bases may be given."""
+def parameters(cls: type[Source]) -> dict[str, inspect.Parameter]:
+    """What a source and its bases may be given, by name; the source's own before those of its bases."""
     signatures = [inspect.signature(vars(base)['__init__']) for base in cls.__mro__[:-1] if '__init__' in vars(base)]
-    return list(dict.fromkeys(p.name for signature in signatures for p in signature.parameters.values()
-                              if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)))
+    found: dict[str, inspect.Parameter] = {}
+    for parameter in (p for signature in signatures for p in signature.parameters.values()):
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            found.setdefault(parameter.name, parameter)
+    return found
 
 
 def is_there(root, entry: Expected, split: str) -> bool:

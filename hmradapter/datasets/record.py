@@ -87,6 +87,9 @@ FIELDS = (
     Field('body_pose_valid', '|u1', (21,), '', 'which joints of body_pose are labelled', 'has_body_pose'),
     Field('reserved', '|u1', (3,), '', 'zeros; rows stay 8-byte aligned'),
 )
+# what numbers the second to last axis of these fields (`structures.joints`; MANO's and SMPL-X's own orders)
+JOINT_ORDERS = dict(kpts2d='SMPLX144', kpts3d='SMPLX144', hand_kpts2d='HAND21', hand_kpts3d='HAND21', hand_pose='MANO 1-15',
+                    body_pose='SMPL-X 1-21', smpl_tail='SMPL 22-23')
 RECORD = np.dtype([(field.name, field.dtype, field.shape) for field in FIELDS])
 
 # What filters need, without touching the records.

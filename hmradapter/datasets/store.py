@@ -23,7 +23,7 @@ from mmengine.logging import print_log
 from hmradapter.fileio import sha256_file
 
 from .npy_rows import NpyFolder
-from .record import FLAGS, INDEX, RECORD, SCHEMA, SIDES
+from .record import FIELDS, FLAGS, INDEX, JOINT_ORDERS, RECORD, SCHEMA, SIDES
 
 MANIFEST = 'manifest.json'
 VERTICES = 'verts.npy'
@@ -33,6 +33,10 @@ SHOWN = 12  # entries of a list that a message shows
 
 class StoreError(ValueError):
     """The folder is no complete store of this version; the message names it and what to do."""
+
+
+class EmptyStoreError(StoreError):
+    """Nothing of a data set would be in the store; the message says why."""
 
 
 class PreparedStore:
@@ -160,6 +164,17 @@ def is_complete(folder) -> bool:
     return (Path(folder) / MANIFEST).is_file()
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether `folder` is a store, of any version, or unfinished work for one: no place for a release's files."""
+    if folder.name.startswith('.') and folder.name.endswith('.work'):
+        return True
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # none, or something else of that name
+        return False
+    return isinstance(manifest, dict) and str(manifest.get('schema')).startswith(SCHEMA.split('/')[0])
+
+
 def read_manifest(folder) -> dict:
     """The manifest, once it agrees with this version's record."""
     path = Path(folder) / MANIFEST
@@ -169,17 +184,22 @@ def read_manifest(folder) -> dict:
     expected = layout()
     for name, value in expected.items():
         if manifest.get(name) != value:
-            raise StoreError(f'{path} was written with another {name} than this version has ({manifest.get("schema")!r}, now '
-                             f'{SCHEMA!r}): delete {folder} and prepare again.')
+            which = f' ({manifest.get(name)!r}, now {value!r})' if name == 'schema' else ''
+            raise StoreError(f'{path} was written with another {name} than this version has{which}: delete {folder} and '
+                             'prepare again.')
     return manifest
 
 
 def check_same(manifest: dict, wanted: dict, folder) -> None:
     """StoreError unless the store at `folder` was made with what is wanted; it says entry by entry what differs."""
-    wanted = json.loads(json.dumps(wanted))
-    differing = list(_differences('', {name: manifest.get(name) for name in wanted}, wanted))
+    differing = differences({name: manifest.get(name) for name in wanted}, wanted)
     if differing:
         raise StoreError(f'{folder} was prepared otherwise: {"; ".join(differing)}. Give another folder, or delete this one.')
+
+
+def differences(there: dict, wanted: dict) -> list[str]:
+    """Entry by entry, what differs between a JSON file's content and what should be in it."""
+    return list(_differences('', there, json.loads(json.dumps(wanted))))
 
 
 def _differences(name: str, there: object, wanted: object) -> Iterator[str]:
@@ -196,7 +216,8 @@ def _brief(value: object) -> str:
 
 def layout() -> dict:
     """What a manifest says about the records' form, and what a reader insists on."""
-    return dict(schema=SCHEMA, dtype=_plain(RECORD.descr), index_dtype=_plain(INDEX.descr), flags=list(FLAGS))
+    return dict(schema=SCHEMA, dtype=_plain(RECORD.descr), index_dtype=_plain(INDEX.descr), flags=list(FLAGS),
+                field_units={field.name: field.unit for field in FIELDS if field.unit}, joint_orders=dict(JOINT_ORDERS))
 
 
 def _plain(descr: list) -> list:

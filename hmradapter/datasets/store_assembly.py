@@ -1,9 +1,8 @@
 """Finished units put together: shards, tables and the manifest, then the folder in its place."""
 import json
 import os
-import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from hmradapter.fileio import atomic_write, load_npz, sha256_file
 
 from .record import HAND_VIEW, INDEX, PERSON_VIEW, RECORD, index_of
-from .store import MANIFEST, VERTICES, layout
+from .store import MANIFEST, VERTICES, EmptyStoreError, layout
 from .store_part import EXAMPLES
 from .store_units import KEY_BYTES, UnitWriter, fixed_bytes, read_notes
 
@@ -19,13 +18,19 @@ COPY_BYTES = 1 << 24
 READY = 'store'  # in the work folder: what will be the store
 
 
-def assemble(folder: Path, write: UnitWriter, used: int, about: dict, templates: np.ndarray | None, shard_rows: int) -> None:
+class RefusedError(Exception):
+    """The units give no store that could be used; its cause says why."""
+
+
+def assemble(folder: Path, write: UnitWriter, used: int, about: dict, templates: np.ndarray | None, shard_rows: int,
+             refuse: Callable[[dict], None] | None = None) -> None:
     """The store at `folder` out of the first `used` units. Killed at any moment, it can be done again."""
     ready = write.work / READY
     ready.mkdir(exist_ok=True)
     parts = [write.place(number) for number in range(used)]
     own_tars = _move_tars(ready, parts)
     totals = _write_shards(ready, parts, shard_rows, write.limit)
+    _check_totals(folder, totals, refuse)
     if totals['meshes']:
         _join_vertices(ready / VERTICES, [path.with_suffix('.verts') for path in parts], totals['meshes'])
     if templates is not None:
@@ -35,9 +40,20 @@ def assemble(folder: Path, write: UnitWriter, used: int, about: dict, templates:
     with atomic_write(ready / MANIFEST, 'w') as file:
         json.dump(dict(layout(), **about, units=list(write.units), limit=write.limit, images=write.images,
                        shard_rows=shard_rows, image_root=root, **totals, files=files | own_tars), file, indent=1)
-    if folder.exists():  # something without a manifest
-        shutil.rmtree(folder)
-    ready.rename(folder)
+    ready.rename(folder)  # which is not there, or empty
+
+
+def _check_totals(folder: Path, totals: dict, refuse: Callable[[dict], None] | None) -> None:
+    """RefusedError where the counts say that nobody could use the store."""
+    try:
+        if refuse is not None:
+            refuse(totals)
+        if not totals['records']:
+            reasons = [f'{count:,} x {reason}, e.g. {totals["examples"][reason][0]}'
+                       for reason, count in totals['dropped'].items()] or ['its files and options give nothing to look at']
+            raise EmptyStoreError(f'{folder} would have no record. Left out: {"; ".join(reasons)}. Nothing is written.')
+    except ValueError as error:
+        raise RefusedError from error
 
 
 def _move_tars(ready: Path, parts: Sequence[Path]) -> dict[str, dict]:
@@ -104,30 +120,26 @@ def _write_shards(ready: Path, parts: Sequence[Path], shard_rows: int, limit: in
 
 
 class _Shards:
-    """Records and keys, gathered until they fill a shard."""
+    """Records and keys, gathered in one place until they fill a shard."""
 
     def __init__(self, folder: Path, rows: int):
-        self.folder, self.rows, self.count = folder, rows, 0
-        self.records, self.keys, self.gathered = [np.zeros(0, RECORD)], [np.zeros(0, f'S{KEY_BYTES}')], 0
+        self.folder, self.rows, self.count, self.filled = folder, rows, 0, 0
+        self.records, self.keys = np.zeros(rows, RECORD), np.zeros(rows, f'S{KEY_BYTES}')  # memory only where written to
 
     def add(self, records: np.ndarray, keys: np.ndarray) -> None:
-        self.records.append(records)
-        self.keys.append(keys)
-        self.gathered += len(records)
-        if self.gathered >= self.rows:
-            self._write(whole_ones=True)
+        while len(records):
+            taken = min(len(records), self.rows - self.filled)
+            place = slice(self.filled, self.filled + taken)
+            self.records[place], self.keys[place] = records[:taken], keys[:taken]
+            self.filled, records, keys = self.filled + taken, records[taken:], keys[taken:]
+            if self.filled == self.rows:
+                self.finish()
 
     def finish(self) -> None:
-        self._write(whole_ones=False)
-
-    def _write(self, whole_ones: bool) -> None:
-        records, keys = np.concatenate(self.records), np.concatenate(self.keys)
-        end = len(records) - len(records) % self.rows if whole_ones else len(records)
-        for start in range(0, end, self.rows):
-            np.save(self.folder / f'records-{self.count:05d}.npy', records[start:min(start + self.rows, end)])
-            np.save(self.folder / f'keys-{self.count:05d}.npy', keys[start:min(start + self.rows, end)])
-            self.count += 1
-        self.records, self.keys, self.gathered = [records[end:].copy()], [keys[end:].copy()], len(records) - end
+        if self.filled:
+            np.save(self.folder / f'records-{self.count:05d}.npy', self.records[:self.filled])
+            np.save(self.folder / f'keys-{self.count:05d}.npy', self.keys[:self.filled])
+            self.count, self.filled = self.count + 1, 0
 
 
 def _renumber_images(records: np.ndarray, part: dict, own_tars: list[dict], paths: list[bytes], tars: dict[str, int]) -> None:

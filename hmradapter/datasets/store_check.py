@@ -44,7 +44,9 @@ def check_store(folder, image_root=None, body_model_root=None, all_images: bool 
     """
     store = PreparedStore(folder)
     problems = list(_damaged_files(store))
-    if problems:  # of records that are not what was written, nothing can be said
+    if not len(store):
+        problems.append(Problem('records', f'there are none; left out were {store.manifest["dropped"]}: prepare it again', 1))
+    if problems:  # of records that are not there or not what was written, nothing can be said
         return problems
     problems += _other_models(store, body_model_root)
     found: dict[tuple[str, str], tuple[int, list[str]]] = {}

@@ -18,8 +18,8 @@ from mmengine.logging import print_log
 from hmradapter.fileio import atomic_write, remove_partial_files
 
 from .record import RECORD
-from .store import PreparedStore, is_complete, layout
-from .store_assembly import assemble
+from .store import PreparedStore, StoreError, differences, is_complete, layout
+from .store_assembly import RefusedError, assemble
 from .store_part import Part, sampled_digest
 from .store_units import UnitWriter, convert_units
 
@@ -32,7 +32,8 @@ LOCK_POLL_SECONDS = 0.5
 
 def build_store(folder, units: Sequence[str], convert: Callable[[str], Part], about: dict,
                 templates: np.ndarray | None = None, shard_rows: int = SHARD_ROWS, image_root='', images: str = 'path',
-                workers: int = 1, limit: int | None = None) -> PreparedStore:
+                workers: int = 1, limit: int | None = None,
+                refuse: Callable[[dict], None] | None = None) -> PreparedStore:
     """The store at `folder`, written now unless it is there. Several processes may ask at once: one works, the others wait.
 
     Args:
@@ -46,8 +47,11 @@ def build_store(folder, units: Sequence[str], convert: Callable[[str], Part], ab
         images: 'path': images stay where they are; 'tar': their bytes are copied into tars of the store.
         workers: processes that convert. The result is the same.
         limit: the first so many records only, for a taste. None: all.
+        refuse: raises ValueError for counts (as the manifest has them) that cannot be right; not asked about a taste.
 
     Raises:
+        StoreError: the folder has something else in it, or has the images; unfinished work of other options is in the way.
+        EmptyStoreError: there would be no record; says why.
         whatever `convert` raises, with a note that names the unit; finished units stay for the next run.
     """
     folder = Path(folder)
@@ -59,18 +63,34 @@ def build_store(folder, units: Sequence[str], convert: Callable[[str], Part], ab
     if not is_complete(folder) or work_folder(folder).exists():
         with _lock(folder):
             if not is_complete(folder):
-                work = _open_work(folder, dict(layout(), units=list(units), about=about, images=images, limit=limit,
-                                               shard_rows=shard_rows))
+                _check_free(folder, Path(image_root))
+                work = _open_work(work_folder(folder, limit), dict(layout(), units=list(units), about=about, images=images,
+                                                                   limit=limit, shard_rows=shard_rows))
                 write = UnitWriter(work, units, convert, image_root, images, limit)
                 used = convert_units(write, workers, limit, folder.name)
-                assemble(folder, write, used, about, templates, shard_rows)
-            shutil.rmtree(work_folder(folder), ignore_errors=True)
+                try:
+                    assemble(folder, write, used, about, templates, shard_rows, None if limit else refuse)
+                except RefusedError as error:  # nothing to go on with: what was wrong may have been repaired the next time
+                    shutil.rmtree(work)
+                    raise error.__cause__ from None
+            shutil.rmtree(work_folder(folder, limit), ignore_errors=True)
     return PreparedStore(folder)
 
 
-def work_folder(folder: Path) -> Path:
-    """Where unfinished work for `folder` lies."""
-    return folder.parent / f'.{folder.name}.work'
+def work_folder(folder: Path, limit: int | None = None) -> Path:
+    """Where unfinished work for `folder` lies; that of a taste is apart, so that neither is in the other's way."""
+    return folder.parent / (f'.{folder.name}.work' if limit is None else f'.{folder.name}.first{limit}.work')
+
+
+def _check_free(folder: Path, image_root: Path) -> None:
+    """What is not ours is never written over."""
+    if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+        raise StoreError(f'{folder} exists and is no prepared store: move it, or give another folder to prepare to (--out, '
+                         '`prepared_dir`).')
+    root = image_root.resolve()
+    if folder.resolve() in (root, *root.parents):
+        raise StoreError(f'{folder} is to be a prepared store, but it has the data set itself in it ({root}): give another '
+                         'folder to prepare to (--out, `prepared_dir`).')
 
 
 @contextlib.contextmanager
@@ -80,8 +100,8 @@ def _lock(folder: Path) -> Iterator[None]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         file = open(folder.parent / f'.{folder.name}.lock', 'w')  # noqa: SIM115, closed below
     except OSError as error:
-        raise OSError(f'{folder.parent} cannot be written ({error}): set `prepared_dir` to a folder that can, with room for '
-                      f'{RECORD.itemsize / 1000} KB a record.') from error
+        raise OSError(f'{folder.parent} cannot be written ({error}): set `prepared_dir` (--out of tools/prepare_data.py) to a '
+                      f'folder that can, with room for {RECORD.itemsize / 1000} KB a record.') from error
     with file:
         said = False
         while True:
@@ -96,12 +116,19 @@ def _lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def _open_work(folder: Path, plan: dict) -> Path:
-    """The work folder of this very plan; what another plan left is removed."""
-    work, text = work_folder(folder), json.dumps(plan, sort_keys=True)
-    plan_file = work / 'plan.json'
+def _open_work(work: Path, plan: dict) -> Path:
+    """The work folder of this very plan.
+
+    Raises:
+        StoreError: it has finished units of another plan, which may have taken hours; says what differs.
+    """
+    text, plan_file = json.dumps(plan, sort_keys=True), work / 'plan.json'
     if work.exists() and not (plan_file.is_file() and plan_file.read_text() == text):
-        print_log(f'{work} has unfinished work of other options or files, which starts anew.', 'current')
+        if next(work.glob('part-*.npz'), None) is not None:
+            there = json.loads(plan_file.read_text()) if plan_file.is_file() else {}
+            differing = '; '.join(differences(there, plan))
+            raise StoreError(f'{work} has unfinished work of other options or files: {differing}. The '
+                             'command that it was started with goes on there. To give it up, delete that folder.')
         shutil.rmtree(work)
     if not work.exists():
         with atomic_write(plan_file, 'w') as file:

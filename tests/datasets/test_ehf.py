@@ -138,5 +138,5 @@ def test_what_cannot_be_used_is_said(copy, tmp_path):
 def test_no_usable_frame_is_an_error(copy):
     for name in FRAMES:
         (copy / f'{name}_img.png').unlink(), (copy / f'{name}_img.jpg').unlink()
-    with pytest.raises(ValueError, match="no person with a box.*'missing_image': 3"):
+    with pytest.raises(ValueError, match="would have no record.*3 x missing_image"):
         ehf(str(copy))

@@ -13,7 +13,7 @@ import pytest
 from hmradapter.datasets import npy_rows
 from hmradapter.datasets import record as R
 from hmradapter.datasets.selection import Selection
-from hmradapter.datasets.store import PreparedStore, StoreError, is_complete
+from hmradapter.datasets.store import EmptyStoreError, PreparedStore, StoreError, is_complete, is_ours
 from hmradapter.datasets.store_writer import Part, build_store
 
 UNITS = [f's{i:02d}/seq' for i in range(7)]
@@ -119,9 +119,58 @@ def test_work_of_another_plan_is_not_used(tmp_path):
         return convert(unit)
     with pytest.raises(KeyboardInterrupt):
         build_store(tmp_path / 'b', UNITS, dies, ABOUT)
-    seen = []
-    build_store(tmp_path / 'b', UNITS, lambda unit: seen.append(unit) or convert(unit), dict(ABOUT, protocol=dict(stride=2)))
+    other, seen, work = dict(ABOUT, protocol=dict(stride=2)), [], tmp_path / '.b.work'
+    with pytest.raises(StoreError, match=r'\.b\.work has unfinished .*about.protocol.stride is 1 there, 2 is asked.*delete'):
+        build_store(tmp_path / 'b', UNITS, convert, other)
+    assert len(list(work.glob('part-*.npz'))) == 3
+    for part in work.glob('part-*.npz'):  # where nothing is finished, nothing is lost
+        part.unlink()
+    build_store(tmp_path / 'b', UNITS, lambda unit: seen.append(unit) or convert(unit), other)
     assert seen == UNITS
+
+
+def test_what_is_no_store_is_never_deleted(tmp_path):
+    release = tmp_path / 'bedlam-train'
+    (release / 'images').mkdir(parents=True)
+    with pytest.raises(StoreError, match='bedlam-train exists and is no prepared store: move it'):
+        build_store(release, UNITS, convert, ABOUT)
+    assert (release / 'images').is_dir() and not (tmp_path / '.bedlam-train.work').exists()
+    (release / 'images').rmdir()
+    for root in (release, release / 'images'):
+        with pytest.raises(StoreError, match='it has the data set itself in it'):
+            build_store(release, UNITS, convert, ABOUT, image_root=root)
+    (tmp_path / 'file').touch()
+    with pytest.raises(StoreError, match='file exists'):
+        build_store(tmp_path / 'file', UNITS, convert, ABOUT)
+    assert len(build_store(release, UNITS, convert, ABOUT, image_root=tmp_path))  # an empty folder may be taken
+
+
+def test_what_would_be_empty_or_is_refused_is_not_written(tmp_path):
+    def nothing(unit):
+        part = convert(UNITS[4])
+        part.drop('missing_image', unit)
+        return part
+    for limit in (None, 3):
+        with pytest.raises(EmptyStoreError, match='no record. Left out: 7 x missing_image, e.g. s00/seq; 28 x odd'):
+            build_store(tmp_path / 'a', UNITS, nothing, ABOUT, limit=limit)
+    with pytest.raises(EmptyStoreError, match='nothing to look at'):
+        build_store(tmp_path / 'a', [], convert, ABOUT)
+
+    def refuse(counts):
+        raise ValueError(f'{counts["records"]} records, {counts["dropped"]["odd"]} odd')
+    with pytest.raises(ValueError, match='47 records, 21 odd'):
+        build_store(tmp_path / 'a', UNITS, convert, ABOUT, refuse=refuse)
+    assert [path.name for path in tmp_path.iterdir()] == ['.a.lock']  # so that what is repaired is looked at again
+    build_store(tmp_path / 'a', UNITS, convert, ABOUT, refuse=refuse, limit=3)  # of a taste, counts say nothing
+
+
+def test_manifests_say_units_and_orders(tmp_path):
+    manifest = build_store(tmp_path / 'a', UNITS, convert, ABOUT).manifest
+    assert manifest['field_units']['kpts3d'] == 'm' and manifest['field_units']['bbox_hand'] == 'px'
+    assert manifest['joint_orders']['kpts2d'] == 'SMPLX144' and set(manifest['joint_orders']) <= set(R.RECORD.names)
+    assert is_ours(tmp_path / 'a') and is_ours(tmp_path / '.a.work') and not is_ours(tmp_path)
+    (tmp_path / 'manifest.json').write_text('[1]')
+    assert not is_ours(tmp_path)
 
 
 SLOW_WRITER = '''

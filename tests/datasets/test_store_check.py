@@ -140,3 +140,9 @@ def test_images_in_the_store_are_looked_at_there(store, tmp_path):
     own = build_store(tmp_path / 'b', ['0', '1'], convert, ABOUT | dict(dataset='arctic'), image_root=tmp_path / 'images',
                       images='tar')
     assert check_store(own.folder, image_root=tmp_path / 'nowhere', all_images=True) == []
+
+
+def test_an_empty_store_is_a_problem(store):
+    path = store.folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | dict(records=0, shards=0)))
+    assert [one.field for one in check_store(store.folder)] == ['records']

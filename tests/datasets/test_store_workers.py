@@ -1,6 +1,7 @@
 """Several processes convert: the same bytes as one, clean ends, and a taste that is the same for all."""
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,12 +103,16 @@ def test_a_taste_is_the_first_records(tmp_path, limit, release):
         tars.verify()
 
 
-def test_a_taste_of_a_plan_is_another_plan(tmp_path):
+def test_a_taste_is_not_in_the_way_of_the_whole(tmp_path):
+    log, folder = tmp_path / 'log', tmp_path / 'a'
     with pytest.raises(KeyboardInterrupt):
-        build_store(tmp_path / 'a', UNITS, Fails(UNITS[3], (KeyboardInterrupt,), tmp_path / 'log'), ABOUT)
-    build_store(tmp_path / 'a', UNITS, Fails('t', None, tmp_path / 'log'), ABOUT, limit=6)
-    units = [line.split()[0] for line in (tmp_path / 'log').read_text().splitlines()]
-    assert units == UNITS[:4] + UNITS[:2]
+        build_store(folder, UNITS, Fails(UNITS[3], (KeyboardInterrupt,), log), ABOUT)
+    taste = build_store(folder, UNITS, Fails('t', None, log), ABOUT, limit=6)
+    shutil.rmtree(taste.folder)
+    build_store(folder, UNITS, Fails('t', None, log), ABOUT)
+    units = [line.split()[0] for line in log.read_text().splitlines()]
+    assert units == UNITS[:4] + UNITS[:2] + UNITS[3:]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['.a.lock', 'a', 'log']
 
 
 @pytest.mark.parametrize('wrong', [dict(workers=0), dict(limit=0), dict(limit=1.5), dict(images='zip')])

@@ -14,8 +14,8 @@ sys.path[:0] = [str(ROOT / 'tools'), str(ROOT / 'tests' / 'datasets')]
 import prepare_data  # noqa: E402
 from all_layouts import OPTIONS, WRITERS  # noqa: E402
 
-from hmradapter.datasets import HandDataset, PersonDataset, PreparedStore  # noqa: E402
-from hmradapter.datasets.catalogue import is_there, source_class, source_classes  # noqa: E402
+from hmradapter.datasets import HandDataset, PersonDataset  # noqa: E402
+from hmradapter.datasets.catalogue import checked_options, is_there, source_class, source_classes  # noqa: E402
 from hmradapter.datasets.record import DATASETS  # noqa: E402
 from hmradapter.datasets.sources import Expected  # noqa: E402
 from hmradapter.datasets.transforms import LoadImage  # noqa: E402
@@ -58,12 +58,12 @@ def test_every_layout_is_prepared_checked_and_reported(name, releases, run, tmp_
     assert status == 0 and 'was there already, with these options' in again
     status, out, _ = run(name, '--src', releases(name), '--check', '--verify-images')
     assert status == 0 and ': sound' in out, out
-    with_records = [folder for folder in (tmp_path / 'out').iterdir() if folder.is_dir() and len(PreparedStore(folder))]
-    for folder in with_records:
+    prepared = [folder for folder in (tmp_path / 'out').iterdir() if folder.is_dir()]
+    for folder in prepared:
         kinds = dict(hands=HandDataset, persons=PersonDataset)
         dataset = kinds[source_class(name).gives[0]](str(folder), [LoadImage()], test_mode=True)
         assert dataset[0]['img'].size
-    assert with_records
+    assert prepared
 
 
 @pytest.mark.parametrize('name', WRITERS)
@@ -96,7 +96,7 @@ def test_places_of_expected_files(tmp_path):
 
 def test_splits_that_are_not_there_are_told(releases, run):
     status, out, _ = run('3dpw', '--src', releases('3dpw'))
-    assert status == 0 and '3dpw-validation is left out: ' in out and 'does not exist' in out
+    assert status == 0 and 'NOT PREPARED: 3dpw-validation is left out: ' in out and 'does not exist' in out
     status, _, error = run('3dpw', '--src', releases('3dpw'), '--split', 'validation')
     assert status == 2 and 'must be a folder of 3DPW with' in error and 'Licence' in error
     status, _, error = run('3dpw', '--src', releases('ehf'))
@@ -122,7 +122,18 @@ def test_options_images_and_a_taste(releases, run, tmp_path):
     (['3dpw', '--src', '.', '--options', 'stride=0'], 'at least 1'),
     (['ehf', '--src', '.', '--options', 'stride=3'], 'It has boxes'),
     (['3dpw', '--src', '.', '--split', 'tets'], "did you mean 'test'"), (['3dpw', '--check'], 'nothing to check'),
-    (['3dpw', '--list', '--split', 'x', '--check'], '')])
+    (['3dpw', '--list', '--split', 'tets'], "did you mean 'test'"), (['--list', '--split', 'vall'], 'of any data set'),
+    (['3dpw', '--check', '--split', 'tets'], "did you mean 'test'"),
+    (['3dpw', '--check', '--options', 'strid=3'], "did you mean 'stride'"), (['--list', '--options', 'stride=3'], 'name it'),
+    (['3dpw', '--src', '.', '--options', 'stride=abc'], "stride is 'abc', it must be a whole number"),
+    (['3dpw', '--src', '.', '--options', 'keep_vertices=no'], "keep_vertices is 'no', it must be True or False or None"),
+    (['h36m', '--src', '.', '--options', 'views=1,abc'], "Human3.6M cannot be read with views="),
+    (['arctic', '--src', '.', '--options', 'views=x'], "views is ('x',)"),
+    (['interhand', '--src', '.', '--options', 'camera_stride=0'], 'camera_stride is 0'),
+    (['hamer', '--src', '.', '--options', 'filters=3'], 'given entry by entry, filters.ENTRY=VALUE'),
+    (['hamer', '--src', '.', '--options', 'filters.mn_joints=3'], 'mn_joints'),
+    (['3dpw', '--src', '.', '--options', 'stride.x=3'], 'no entries'),
+    (['--list', '--split', 'val'], '')])
 def test_mistakes_are_told(run, words, said):
     status, out, error = run(*words)
     assert status == 2 and said in error and error.startswith(Path(sys.argv[0]).name) if said else status == 0
@@ -133,6 +144,79 @@ def test_mistakes_are_told(run, words, said):
 def test_what_is_missing_on_the_command_line(words):
     with pytest.raises(SystemExit):
         prepare_data.main(words)
+
+
+def test_one_value_of_a_list_and_an_entry_of_an_option():
+    for name, option, value, taken in (('arctic', 'views', 4, (4,)), ('interhand', 'hand_types', 'right', ('right',)),
+                                       ('freihand', 'versions', 'gs', ('gs',)), ('freihand', 'versions', ['gs'], ['gs']),
+                                       ('h36m', 'views', None, None), ('ubody', 'stride', None, None),
+                                       ('freihand', 'held_out', 0, 0), ('humandata', 'images', 2017, '2017')):
+        assert checked_options(source_class(name), {option: value}) == {option: taken}
+    assert checked_options(source_class('hamer'), {'filters.a': 3, 'filters.b': 0.5}) == dict(filters=dict(a=3, b=0.5))
+
+
+def test_a_release_with_a_prepared_name_is_kept(releases, run, tmp_path):
+    shutil.copytree(releases('ehf'), tmp_path / 'ehf-test')
+    there = content(tmp_path / 'ehf-test')
+    status, _, error = run('ehf', '--src', tmp_path / 'ehf-test', '--out', tmp_path)
+    assert status == 2 and 'is no prepared store: move it' in error and content(tmp_path / 'ehf-test') == there
+
+
+def test_an_empty_split_is_told_and_not_written(releases, run, tmp_path):
+    words = ('ubody', '--src', releases('ubody'))  # every tenth and hundredth annotation of six
+    for split in ([], ['--split', 'test']):
+        status, _, error = run(*words, *split)
+        assert status == 1 and 'ubody-test would have no record' in error and 'of_another_split' in error
+    assert not (tmp_path / 'out' / 'ubody-test').exists()
+
+
+def test_a_source_may_refuse_what_it_counts(releases, run, tmp_path):
+    root = tmp_path / 'ubody'
+    shutil.copytree(releases('ubody'), root)
+    np.save(root / 'splits' / 'intra_scene_test_list.npy', np.array(['Speech_V100']))
+    status, _, error = run('ubody', '--src', root, '--split', 'train', '--options', 'stride=1')
+    assert status == 2 and 'these are not the names of the videos' in error
+    assert not (tmp_path / 'out' / 'ubody-train').exists()
+
+
+def test_an_options_mistake_is_not_a_split_left_out(releases, run, tmp_path):
+    status, _, error = run('freihand', '--src', releases('freihand'), '--options', 'held_out=2')
+    assert status == 2 and 'held_out is 2' in error
+    status, out, error = run('freihand', '--src', releases('freihand'), '--options', 'held_out=0.2')
+    assert status == 0 and 'freihand-evaluation\n' in out and 'NOT PREPARED' not in out, error
+    status, out, error = run('freihand', '--src', releases('freihand'), '--out', tmp_path / 'x', '--options',
+                             'versions=gs')
+    assert status == 0 and 'freihand-val is left out: held_out is 0' in out, error
+    assert 'freihand-evaluation is left out: versions is' in out
+
+
+def test_tars_beside_which_stores_lie(releases, run, tmp_path):
+    root = tmp_path / 'hamer'
+    shutil.copytree(releases('hamer'), root)
+    assert run('hamer', '--src', root, '--out', root)[0] == 0
+    assert run('ehf', '--src', releases('ehf'), '--out', root, '--images', 'tar')[0] == 0
+    status, out, error = run('hamer', '--src', root, '--out', root)
+    assert status == 0 and 'was there already' in out, error  # the same tars, not those of EHF's store
+
+
+def test_only_files_that_the_options_need_are_asked_for(releases, run, tmp_path):
+    root = tmp_path / 'interhand'
+    shutil.copytree(releases('interhand'), root)
+    for path in root.rglob('*MANO_NeuralAnnot.json'):
+        path.unlink()
+    words = ('interhand', '--src', root)
+    assert 'MANO_NeuralAnnot.json' not in run(*words, '--list', '--options', 'mano=False')[1]
+    out = run(*words, '--list')[1]
+    assert 'missing  annotations/{train,val,test}/InterHand2.6M_{train,val,test}_MANO' in out and '{split}' not in out
+    split = next(path.name for path in (root / 'annotations').iterdir() if path.is_dir())
+    assert run(*words, '--split', split, '--options', 'mano=False')[0] == 0
+    status, out, _ = run(*words, '--split', split, '--check')  # the store remembers mano=False
+    assert status == 0, out
+    places = {name: [entry.place for entry in source_class(name).expected_here('train', options) if not entry.optional]
+              for name, options in (('3dpw', dict(annotations='coco')), ('freihand', dict(keep_vertices=True)))}
+    assert places['3dpw'] == ['imageFiles/<seq>/image_%05d.jpg', '3DPW_{split}.json'] and len(places['freihand']) == 5
+    evaluation = source_class('freihand').expected_here('evaluation', {})
+    assert evaluation and all(entry.place.startswith('evaluation') for entry in evaluation)
 
 
 def test_body_models_are_asked_for(releases, run):

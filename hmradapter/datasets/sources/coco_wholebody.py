@@ -15,7 +15,7 @@ from ..record import empty_records
 from ..store_writer import Part, sampled_digest
 from .coco_index import CocoIndex, index_of_coco, index_of_fits, read_fits_of
 from .coco_persons import Annotated, PersonConverter, neutral_smplx
-from .source import Expected, Source
+from .source import Expected, Source, SplitNotAvailableError
 
 IMAGES_A_UNIT = 2000
 ANNOTATIONS = 'annotations/coco_wholebody_{split}_v1.0.json'
@@ -39,14 +39,17 @@ class CocoWholeBodySource(Source):
     site = ('https://github.com/jin-s13/COCO-WholeBody (annotations), https://cocodataset.org (2017 images), '
             'https://github.com/IDEA-Research/OSX (fits)')
     splits, gives = ('train', 'val'), ('persons', 'hands')
+    release = 'v1.0'
     expected = (Expected(ANNOTATIONS, 'joints and boxes'), Expected('{split}2017/%012d.jpg', 'images'),
                 Expected('annotations/MSCOCO_train_SMPLX.json', 'SMPL-X fits of OSX', optional=True))
 
     def __init__(self, data_root, split: str = 'val', fits: bool = False, body_model_root=None, **common):
         super().__init__(data_root, split, body_model_root, **common)
-        if fits and (split != 'train' or body_model_root is None):
-            raise ValueError(f'fits is True with split {split!r} and body_model_root {body_model_root!r}: there are fits of '
-                             "'train' only, and reading them needs SMPL-X (smplx/SMPLX_NEUTRAL.npz under body_model_root).")
+        if fits and split != 'train':
+            raise SplitNotAvailableError(f"fits is True with split {split!r}: there are fits of 'train' only.")
+        if fits and body_model_root is None:
+            raise ValueError('fits is True with body_model_root None: reading fits needs SMPL-X (smplx/SMPLX_NEUTRAL.npz under '
+                             'body_model_root).')
         self.fits = bool(fits)
 
     @property

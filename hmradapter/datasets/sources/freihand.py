@@ -25,7 +25,7 @@ from ..labels import View, set_cameras, set_hand, set_meshes
 from ..record import HAND, MODELS, empty_records, set_flag
 from ..store_writer import Part, sampled_digest
 from .freihand_files import SHAPES, FreiHANDFiles
-from .source import Expected, Source
+from .source import Expected, Source, SplitNotAvailableError
 
 VERSIONS = ('gs', 'hom', 'sample', 'auto')  # green screen, homogenised, colourised from samples, automatically
 FOLDERS = dict(train='training', val='training', evaluation='evaluation')
@@ -47,7 +47,7 @@ class FreiHANDSource(Source):
         data_root: the folder FreiHAND_pub_v2, with what FreiHAND_pub_v2_eval has in it for 'evaluation'.
         body_model_root: folder with mano/MANO_RIGHT.pkl.
         split: 'train', 'val' (the last `held_out` of the base hands) or 'evaluation'.
-        held_out: share of the base hands that 'train' leaves to 'val'. ExPose's is 0.2.
+        held_out: share of the base hands that 'train' leaves to 'val'; nothing to 'evaluation'. ExPose's is 0.2.
         versions: backgrounds of each training hand, of VERSIONS; all by default. 'evaluation' has only one.
         keep_vertices: keep the meshes of `verts.json` in `verts.npy`, 12 bytes a vertex.
         common: as in `Source`.
@@ -62,25 +62,35 @@ class FreiHANDSource(Source):
                 Expected('training_verts.json', 'meshes, for keep_vertices', optional=True),
                 Expected('evaluation/rgb/%08d.jpg', 'images of the split evaluation', optional=True),
                 Expected('evaluation_K.json (_mano, _xyz, _verts)', 'their labels', optional=True))
-    body_models = ('mano/MANO_RIGHT.pkl',)
+    release, body_models = 'FreiHAND_pub_v2', ('mano/MANO_RIGHT.pkl',)
 
     def __init__(self, data_root, body_model_root, split: str = 'train', held_out: float = 0.0,
                  versions: Sequence[str] | None = None, keep_vertices: bool = False, **common):
         super().__init__(data_root, split, body_model_root, **common)
-        if not 0 <= held_out < 1 or split == 'val' and not held_out:
+        if not 0 <= held_out < 1:
             raise ValueError(f"held_out is {held_out}: give the share of base hands that 'train' leaves to 'val', at least 0, "
-                             "below 1, and the same to both; split='val' needs some, ExPose's is 0.2.")
-        if split == 'evaluation' and (versions is not None or held_out):
-            raise ValueError(f'versions is {versions} and held_out is {held_out}, but both are about the training images: '
-                             "leave them out with split='evaluation'.")
+                             'below 1, and the same to both.')
+        if split == 'val' and not held_out:
+            raise SplitNotAvailableError("held_out is 0: split='val' needs some of the base hands, ExPose's share is 0.2; give "
+                                         "'train' the same.")
+        if split == 'evaluation' and versions is not None:
+            raise SplitNotAvailableError(f'versions is {versions}, but that is about the training images: leave it out with '
+                                         "split='evaluation'.")
         if versions is not None and (isinstance(versions, str) or not versions or set(versions) - set(VERSIONS)):
             raise ValueError(f'versions is {versions!r}: give a list of at least one of {VERSIONS}.')
-        self.held_out, self.keep_vertices = float(held_out), bool(keep_vertices)
+        self.held_out, self.keep_vertices = 0.0 if split == 'evaluation' else float(held_out), bool(keep_vertices)
         self.versions = VERSIONS[:1] if split == 'evaluation' else tuple(v for v in VERSIONS if v in (versions or VERSIONS))
 
     @property
     def protocol(self) -> dict:
         return dict(split=self.split, held_out=self.held_out, versions=self.versions, keep_vertices=self.keep_vertices)
+
+    @classmethod
+    def expected_here(cls, split: str, options: dict) -> tuple[Expected, ...]:
+        if split == 'evaluation':
+            return tuple(entry._replace(optional=False) for entry in cls.expected if entry.place.startswith('evaluation'))
+        return tuple(entry._replace(optional=entry.optional and not options.get('keep_vertices', False))
+                     for entry in cls.expected if entry.place.startswith('training'))
 
     @cached_property
     def files(self) -> FreiHANDFiles:

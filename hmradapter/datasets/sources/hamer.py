@@ -6,7 +6,7 @@ are stored as left hands; the box is padded already (its square is HaMeR's crop)
 centre, which `HandCrop(rescale_factor=2)` brings back; 3D joints are believed relative to the wrist only.
 Source: HaMeR `datasets/image_dataset.py`, `configs/datasets_tar.yaml`; WiLoR `configs/dataset_config.yaml`.
 """
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from mmengine.logging import print_log
@@ -16,6 +16,7 @@ from hmradapter.registry import SOURCES
 from ..hamer import HandFilters, hand_records, tar_name
 from ..hamer_tars import hand_samples, sample_key
 from ..record import empty_records
+from ..store import is_ours
 from ..store_part import Part, sampled_digest
 from .source import Expected, Source
 
@@ -50,9 +51,9 @@ class HaMeRTarSource(Source):
 
     @cached_property
     def units(self) -> list[str]:
-        folder = self.data_root / self.subset
-        tars = sorted(path.relative_to(self.data_root).as_posix() for path in folder.rglob('*.tar')
-                      if self.prepared_dir not in path.parents)
+        folder, ours = self.data_root / self.subset, cache(is_ours)  # what was prepared from other data sets may lie below
+        tars = [path.relative_to(self.data_root) for path in folder.rglob('*.tar')]
+        tars = sorted(tar.as_posix() for tar in tars if not any(ours(self.data_root / part) for part in tar.parents))
         if not tars:
             raise self.missing(folder / '000000.tar')
         return tars

@@ -58,7 +58,7 @@ class InterHandSource(Source):
                 *(Expected(f'annotations/{{split}}/InterHand2.6M_{{split}}_{name}.json', what) for name, what in
                   (('data', 'the list of images'), ('camera', 'cameras'), ('joint_3d', 'joints'))),
                 Expected('annotations/{split}/InterHand2.6M_{split}_MANO_NeuralAnnot.json', 'MANO, for mano=True'))
-    body_models = ('mano/MANO_{LEFT,RIGHT}.pkl',)
+    release, body_models = 'v1.0', ('mano/MANO_{LEFT,RIGHT}.pkl',)
 
     def __init__(self, data_root, body_model_root=None, split: str = 'train', hand_types: Sequence[str] = HAND_TYPES,
                  stride: int = 1, camera_stride: int = 1, mano: bool = True, **common):
@@ -68,12 +68,17 @@ class InterHandSource(Source):
         if isinstance(hand_types, str) or not hand_types or set(hand_types) - set(HAND_TYPES):
             raise ValueError(f'hand_types is {hand_types!r}: give a list of at least one of {HAND_TYPES}.')
         self.hand_types = tuple(kind for kind in HAND_TYPES if kind in hand_types)
-        self.stride, self.camera_stride, self.mano = checked_stride(stride), checked_stride(camera_stride), bool(mano)
+        self.stride, self.camera_stride = checked_stride(stride), checked_stride(camera_stride, 'camera_stride')
+        self.mano = bool(mano)
 
     @property
     def protocol(self) -> dict:
         return dict(split=self.split, hand_types=self.hand_types, stride=self.stride, camera_stride=self.camera_stride,
                     mano=self.mano)
+
+    @classmethod
+    def expected_here(cls, split: str, options: dict) -> tuple[Expected, ...]:
+        return cls.expected if options.get('mano', True) else cls.expected[:-1]
 
     @cached_property
     def files(self) -> InterHandFiles:

@@ -70,6 +70,11 @@ class PW3DSource(Source):
     def protocol(self) -> dict:
         return dict(split=self.split, annotations=self.form, stride=self.stride, keep_vertices=self.keep_vertices)
 
+    @classmethod
+    def expected_here(cls, split: str, options: dict) -> tuple[Expected, ...]:
+        images, pickles, json = cls.expected
+        return (images, json._replace(optional=False)) if options.get('annotations') == 'coco' else cls.expected
+
     @cached_property
     def files(self) -> OfficialFiles | CocoFiles:
         return FORMS[self.form](self.data_root, self.split, self.missing)

@@ -31,6 +31,10 @@ class Expected(NamedTuple):
     optional: bool = False
 
 
+class SplitNotAvailableError(ValueError):
+    """The data set has this split, but these options say nothing about it: whoever asked for all splits goes on without."""
+
+
 class Source(ABC):
     """A data set on disk, seen as records. Subclasses fill in the class attributes, `units`, `convert` and what they depend on.
 
@@ -46,6 +50,7 @@ class Source(ABC):
 
     Raises:
         ValueError: a split that the data set does not have.
+        SplitNotAvailableError: one that cannot be had with these options.
     """
     name: ClassVar[str]                   # in record.DATASETS and on the command line
     title: ClassVar[str]
@@ -56,6 +61,7 @@ class Source(ABC):
     expected: ClassVar[tuple[Expected, ...]]
     body_models: ClassVar[tuple[str, ...]] = ()  # places under body_model_root
     trains: ClassVar[bool] = True         # whether there are labels to learn from
+    release: ClassVar[str] = ''           # version that is read, where the data set has several
     converter: ClassVar[int] = 1          # count up when the same files would give other records
 
     def __init__(self, data_root, split: str, body_model_root=None, prepared_dir=None, verify_images: bool = False):
@@ -97,6 +103,15 @@ class Source(ABC):
         """The model files that the labels depend on."""
         return []
 
+    @classmethod
+    def expected_here(cls, split: str, options: dict) -> tuple[Expected, ...]:
+        """`expected`, as far as this split with these options (the data set's `protocol`, or part of it) needs it."""
+        return cls.expected
+
+    def refuse(self, counts: dict) -> None:  # noqa: B027, most have nothing to say
+        """Raise ValueError where the counts of all units (those of the manifest: records, dropped, ...) show that files were
+        misread. Asked before a store is put in its place, but not about a taste."""
+
     def templates(self) -> np.ndarray | None:
         """Rest shapes (T, V, 3) metres that the records' `template` numbers."""
         return None
@@ -114,14 +129,14 @@ class Source(ABC):
     def missing(self, path: Path) -> FileNotFoundError:
         """The error to raise for a file that everything depends on."""
         layout = ''.join(f'\n  {entry.place}   {entry.what}{" (optional)" if entry.optional else ""}'
-                         for entry in self.expected).replace('{split}', self.split)
+                         for entry in self.expected_here(self.split, self.protocol)).replace('{split}', self.split)
         return FileNotFoundError(f'{path} does not exist. data_root ({self.data_root}) must be a folder of {self.title} with'
                                  f'{layout}\nFrom: {self.site}. Licence: {self.licence}.')
 
     def about(self) -> dict:
         """All that the records depend on: what a store's manifest says, and what its name is a hash of."""
         models = {path.relative_to(self.body_model_root).as_posix(): sha256_file(path) for path in self.body_model_files()}
-        return dict(dataset=self.name, licence=self.licence, converter=self.converter,
+        return dict(dataset=self.name, licence=self.licence, release=self.release, converter=self.converter,
                     protocol=dict(self.protocol, verify_images=self.verify_images), body_models=models,
                     source=self.fingerprint())
 
@@ -133,7 +148,7 @@ class Source(ABC):
         if is_complete(folder):
             store = PreparedStore(folder)
         else:
-            store = build_store(folder, units, self, about, self.templates(), image_root=self.data_root)
+            store = build_store(folder, units, self, about, self.templates(), image_root=self.data_root, refuse=self.refuse)
         report(store)
         return store
 
@@ -147,11 +162,11 @@ class Source(ABC):
         if is_complete(folder):
             check_same(read_manifest(folder), dict(about, units=units, images=images, limit=limit), folder)
         return build_store(folder, units, self, about, self.templates(), image_root=self.data_root, images=images,
-                           workers=workers, limit=limit)
+                           workers=workers, limit=limit, refuse=self.refuse)
 
 
-def checked_stride(stride: int) -> int:
+def checked_stride(stride: int, name: str = 'stride') -> int:
     """A whole number from 1 on."""
-    if int(stride) != stride or stride < 1:
-        raise ValueError(f'stride is {stride}, it must be a whole number, at least 1.')
+    if isinstance(stride, str) or not np.isscalar(stride) or int(stride) != stride or stride < 1:
+        raise ValueError(f'{name} is {stride!r}, it must be a whole number, at least 1.')
     return int(stride)

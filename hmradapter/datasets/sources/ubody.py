@@ -19,7 +19,6 @@ from hmradapter.fileio import DamagedFileError, load_coco, load_object_npy
 from hmradapter.registry import SOURCES
 
 from ..record import empty_records
-from ..store import PreparedStore
 from ..store_writer import Part, sampled_digest
 from .coco_persons import Annotated, PersonConverter, neutral_smplx
 from .osx_fits import load_fits
@@ -130,13 +129,11 @@ class UBodySource(Source):
         video = path.split('/')[-2] if '/' in path else ''
         return video.split('_Trim')[0] in self.test_videos or scene in self.test_videos
 
-    def prepare(self) -> PreparedStore:
-        store = super().prepare()
-        if not store.manifest['dropped'].get(OTHER_SPLIT):
+    def refuse(self, counts: dict) -> None:
+        if counts['records'] and not counts['dropped'].get(OTHER_SPLIT):
             some = sorted(self.test_videos)[:3]
             raise ValueError(f'{self.list_path} names {some} and more, and leaves no annotation to the split other than '
                              f'{self.split!r}: these are not the names of the videos in annotations/*/{FILES[0]}.')
-        return store
 
     def body_model_files(self) -> list[Path]:
         return [neutral_smplx(self.body_model_root)]
