@@ -288,7 +288,7 @@ def test_damaged_files_are_named_or_counted(copy, build, name):
 
 def test_nothing_left_is_an_error(copy, build):
     shutil.rmtree(copy / 'images')
-    with pytest.raises(ValueError, match='no hand.*view_without_images'):
+    with pytest.raises(ValueError, match='would have no record.*view_without_images'):
         build(copy)
 
 

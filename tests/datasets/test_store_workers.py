@@ -151,7 +151,7 @@ def test_an_ended_run_leaves_no_process_and_goes_on(tmp_path, how):
     while run.poll() is None and not list(work_folder(tmp_path / 'a').glob('part-*.npz')):
         time.sleep(0.01)
     run.send_signal(how)
-    assert run.wait(30) != 0
+    assert run.wait(120) != 0
     time.sleep(0.3)
     workers = {int(line.split()[1]) for line in log.read_text().splitlines()}
     assert workers and not any(map(is_running, workers))

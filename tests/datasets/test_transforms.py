@@ -87,8 +87,9 @@ def test_warping_the_needed_region_is_warping_the_image(x, y, side, degrees, mir
     crop = warp_region(picture(), matrix, size, mirrored, sigma)
     expected = plain_warp(picture(), matrix, size, mirrored, sigma)
     difference = np.abs(crop.astype(float) - expected)
-    # OpenCV rounds positions to 1/32 pixel; an exact tie may fall to the other side when the origin moves
-    assert (difference > (1e-4 if sigma else 0)).mean() < 2e-3 or (not sigma and difference.max() <= 1)
+    # OpenCV rounds positions to 1/32 pixel; an exact tie may fall to the other side when the origin moves, along x and along y
+    steepest = max(np.abs(np.diff(picture().astype(float), axis=axis)).max() for axis in (0, 1))
+    assert (difference > (1e-4 if sigma else 0)).mean() < 2e-3 or (not sigma and difference.max() <= 1 + 2 * steepest / 32)
 
 
 def test_a_crop_outside_the_image_is_black():

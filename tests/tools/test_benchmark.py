@@ -50,5 +50,5 @@ def test_images_are_read_beside_a_plain_loop():
     done = subprocess.run([sys.executable, str(TOOL), 'images', *few], capture_output=True, text=True, cwd=TOOL.parents[2])
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith('images ')]
-    assert [row[-1] for row in rows][0] == '1.000' and len(rows) == 3
-    assert done.stdout.count('hands/s') == 3 and done.stdout.count('per second of CPU time') == 3
+    assert [row[-1] for row in rows][0] == '1.000' and len(rows) == 4
+    assert done.stdout.count('hands/s') == 4 and done.stdout.count('per second of CPU time') == 4

@@ -16,7 +16,7 @@ from arctic_fixture import write_arctic  # noqa: E402
 SHRUNKEN = [
     'model.backbone.embed_dim=32', 'model.backbone.depth=1', 'model.backbone.num_heads=2', 'model.head.context_dim=32',
     'adapter.dim=32', 'adapter.depth=2', 'adapter.heads=2', 'adapter.head_dim=16', 'adapter.mlp_dim=32', 'iterations=12',
-    'train_dataloader.batch_size=2', 'dataset.stride=1', 'optim_wrapper.optimizer.lr=0.003',
+    'train_dataloader.batch_size=2', 'source.stride=1', 'optim_wrapper.optimizer.lr=0.003',
     'default_hooks.logger.interval=1', 'visualizer.vis_backends=[]',
     *(f'{name}_dataloader.{key}' for name in ('train', 'val', 'test') for key in ('num_workers=0', 'persistent_workers=False'))]
 
