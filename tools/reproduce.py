@@ -1,6 +1,6 @@
 """Reproduce a table of the paper: train and evaluate all of its rows, and write what came out beside the paper's figures.
 
-    python tools/reproduce.py --table 5 --scale smoke                 ten minutes on 2 cores: does everything run?
+    python tools/reproduce.py --table 5 --scale smoke                 does everything run?
     python tools/reproduce.py --table 3 --scale tiny --seeds 3        on the open world, hours on 2 cores
     python tools/reproduce.py --table 3 --scale tiny --rows base no6_ours --seeds 1
     python tools/reproduce.py --table 3 --scale paper --gpus 4 --cfg-options expert=data/weights/hamer.safetensors
