@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / 'tools'))
 
-from reproduction import report, runs, statistics  # noqa: E402
+from reproduction import estimates, report, runs  # noqa: E402
 from reproduction.document import Grid, Heading, Items, Text, markdown, page  # noqa: E402
 from reproduction.runs import Run  # noqa: E402
 from reproduction.scales import SCALES  # noqa: E402
@@ -88,29 +88,29 @@ def test_an_estimate_is_the_mean_of_sides_and_seeds():
     one, other = evaluation(10.0), evaluation(14.0)
     for name, extra in (('PVE', 6.0), ('PA-PVE', 0.0)):
         one['errors'][name] = [value + extra * right for value, right in zip(one['errors'][name], one['is_right'], strict=True)]
-    assert statistics.estimate([one], 'PVE').mean == pytest.approx(13) and statistics.estimate([one], 'PA-PVE').mean == 10
+    assert estimates.estimate([one], 'PVE').mean == pytest.approx(13) and estimates.estimate([one], 'PA-PVE').mean == 10
     one['errors']['PVE'][1] = None  # a right hand without truth: the sides still weigh the same
-    assert statistics.estimate([one], 'PVE').mean == pytest.approx(13)
-    both = statistics.estimate([evaluation(10.0), other], 'PVE')
+    assert estimates.estimate([one], 'PVE').mean == pytest.approx(13)
+    both = estimates.estimate([evaluation(10.0), other], 'PVE')
     assert both.mean == 12 and both.low == 10 and both.high == 14  # constant within a run: only seeds are drawn
     with pytest.raises(ValueError, match='different samples'):
-        statistics.estimate([one, dict(other, key=other['key'][::-1])], 'PVE')
+        estimates.estimate([one, dict(other, key=other['key'][::-1])], 'PVE')
 
 
 def test_intervals_cover_the_spread_of_sequences_and_differences_are_paired():
-    wide = statistics.estimate([evaluation(50.0, spread=12.0)], 'PVE')
+    wide = estimates.estimate([evaluation(50.0, spread=12.0)], 'PVE')
     expected = 1.96 * sequence_shifts(0, 12.0).std() / np.sqrt(SEQUENCES)
     assert (wide.high - wide.low) / 2 == pytest.approx(expected, rel=0.15)
-    better = statistics.estimate([evaluation(45.0, spread=12.0)], 'PVE')
+    better = estimates.estimate([evaluation(45.0, spread=12.0)], 'PVE')
     change = better.relative_to(wide)
     assert change.high < 0 and change.high - change.low < 3 and better.high > wide.low  # sure, though the intervals overlap
 
 
 def test_quartiles_go_from_visible_to_hidden():
-    groups = statistics.occlusion_quartiles(evaluation(1.0))
+    groups = estimates.occlusion_quartiles(evaluation(1.0))
     assert [label for label, _ in groups][0].startswith('100-') and groups[-1][0].endswith('-0 %')
     assert sum(members.sum() for _, members in groups) == SEQUENCES * FRAMES
-    assert statistics.occlusion_quartiles(dict(visibility=[None] * 9)) == []
+    assert estimates.occlusion_quartiles(dict(visibility=[None] * 9)) == []
 
 
 def report_of(number, means, tmp_path):
@@ -163,6 +163,13 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
 def test_a_failing_command_shows_the_end_of_its_log(tmp_path):
     with pytest.raises(runs.RunError, match='(?s)exit status 3.*the reason'):
         runs.run_command([sys.executable, '-c', 'print("the reason"); raise SystemExit(3)'], tmp_path / 'log', set())
+
+
+def test_evaluations_share_a_process(tmp_path):
+    requests = tmp_path / 'requests.json'
+    requests.write_text('[["configs/no_such.py", "--adapter", "none"]]')
+    with pytest.raises(runs.RunError, match=r'evaluate\.py: .*no_such'):
+        runs.run_command([sys.executable, 'tools/reproduction/evaluate.py', str(requests)], tmp_path / 'log', set())
 
 
 def test_mistakes_are_told_plainly():

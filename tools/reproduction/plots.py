@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from hmradapter.fileio import atomic_write
 
-from .statistics import Estimate
+from .estimates import Estimate
 
 FEW = 9  # points of a curve below which each is marked
 

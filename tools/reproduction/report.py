@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .document import Block, Grid, Heading, Items, Picture, Text
 from .plots import plot_curves, plot_occlusion, plot_parameters
-from .statistics import Estimate, estimate, occlusion_quartiles
+from .estimates import Estimate, estimate, occlusion_quartiles
 from .tables import Row, Table
 
 MAIN = 'PVE'
