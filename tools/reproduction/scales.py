@@ -36,6 +36,6 @@ _SMOKE = _scenes('_smoke', '--subjects 2 --sequences 2', '--val-subjects 2 --val
 _TINY = _scenes('', '--subjects 8 --sequences 8', '--val-subjects 3 --val-sequences 4 --frames 5')
 SCALES = {scale.name: scale for scale in (
     Scale('smoke', OPEN_BASES, OPEN_BASES, *_SMOKE, iterations=20, validations=0, seeds=1),
-    Scale('tiny', OPEN_BASES, OPEN_BASES, *_TINY, iterations=None, validations=3, seeds=3),
+    Scale('tiny', OPEN_BASES, OPEN_BASES, *_TINY, iterations=1000, validations=4, seeds=3),
     Scale('paper', None, dict(hand='configs/hand_adapter_arctic.py', body='configs/body_adapter_arctic.py'), {},
           dict(target=None), iterations=None, validations=3, seeds=1))}
