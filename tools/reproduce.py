@@ -4,6 +4,7 @@
     python tools/reproduce.py --table 3 --scale tiny --seeds 3        on the open world, hours on 2 cores
     python tools/reproduce.py --table 3 --scale tiny --rows base no6_ours --seeds 1
     python tools/reproduce.py --table 3 --scale paper --gpus 4 --cfg-options expert=data/weights/hamer.safetensors
+    python tools/reproduce.py --table 1 --scale tiny                  whole persons, by the adapters of tables 3 and 4
     python tools/reproduce.py --table beyond-hand --scale tiny        LoRA, bottlenecks, our own design
 
 Run again, it goes on where it stopped and skips what is done. Writes results.json (every run with the errors of every sample),
@@ -27,8 +28,8 @@ from analysis_tools.count_params import build  # noqa: E402
 from reproduction.document import Heading, Text, markdown, page  # noqa: E402
 from reproduction.report import Results, blocks  # noqa: E402
 from reproduction.runs import Run, RunError, predict_bodies  # noqa: E402
-from reproduction.scales import SCALES  # noqa: E402
-from reproduction.tables import Table, table  # noqa: E402
+from reproduction.scales import SCALES, Scale  # noqa: E402
+from reproduction.tables import BEYOND, TABLES, Table, table  # noqa: E402
 
 from hmradapter.engine.config import load_config  # noqa: E402
 from hmradapter.fileio import atomic_write  # noqa: E402
@@ -36,7 +37,7 @@ from hmradapter.fileio import atomic_write  # noqa: E402
 
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--table', required=True, help='3, 4, 5, 6, beyond-hand or beyond-body')
+    parser.add_argument('--table', required=True, help=f'one of {", ".join(TABLES | BEYOND)}')
     parser.add_argument('--scale', choices=sorted(SCALES), default='tiny')
     parser.add_argument('--seeds', type=int, help='runs of each row (default: the scale\'s)')
     parser.add_argument('--rows', nargs='+', metavar='ROW', help='only these rows, by key')
@@ -56,9 +57,10 @@ def main(argv=None) -> None:
     try:
         chosen = rows_of(table(args.table), args.rows)
         runs = [Run(chosen.part, row, seed, scale, args.work_dir, args.gpus, tuple(args.cfg_options))
-                for row in chosen.rows for seed in range(args.seeds if row.config else 1)]
-        make_scenes(scale)
-        records = perform(runs, chosen, args)
+                for row in chosen.rows for seed in range(args.seeds)]
+        runs = [run for run in runs if run.seed == 0 or run.draws]
+        make_scenes(scale, chosen.part)
+        records = perform(runs, args)
     except (ValueError, FileNotFoundError, RunError) as error:
         sys.exit(f'{Path(sys.argv[0]).name}: {error}')
     command = f'python tools/reproduce.py {shlex.join(sys.argv[1:] if argv is None else argv)}'
@@ -78,23 +80,30 @@ def rows_of(found: Table, keys: list[str] | None) -> Table:
     return Table(found.number, found.part, found.title, found.measures, tuple(row for row in found.rows if row.key in keys))
 
 
-def make_scenes(scale) -> None:
-    """The open world's scenes, where they are not there yet."""
-    for folder, arguments in scale.scenes.items():
-        subprocess.run([sys.executable, 'tools/open_world/make_arctic.py', '--out', folder, *arguments], check=True)
+def make_scenes(scale: Scale, part: str) -> None:
+    """The open world's scenes that runs of a part read and its adapters learn from, where they are not there yet."""
+    folders = {*scale.data[part].values(), *scale.data['hand'].values()}
+    for folder, command in scale.scenes.items():
+        if folder in folders:
+            subprocess.run([sys.executable, *command, '--out', folder], check=True)
 
 
-def perform(runs: list[Run], chosen: Table, args: argparse.Namespace) -> dict[str, list[dict]]:
-    """All runs, several at a time; {row key: records by seed}. An error or an interrupt ends the processes of all."""
+def perform(runs: list[Run], args: argparse.Namespace) -> dict[str, list[dict]]:
+    """All runs, several at a time, after those whose adapters they load; {row key: records by seed}. An error or an interrupt
+    ends the processes of all."""
+    needed = {need.folder: need for run in runs for need in run.needs}
+    if needed:
+        perform(list(needed.values()), args)
     running: set[subprocess.Popen] = set()
     options = tuple(['--cfg-options', *args.cfg_options] if args.cfg_options else ())
-    if chosen.part == 'hand' and any(row.guided for row in chosen.rows):
-        wanted = [(domain, 'val') for domain in runs[0].scale.data]
-        wanted += [('target', 'train')] if any(row.train_guidance == 'predicted' for row in chosen.rows) else []
+    guided = [run for run in runs if run.part == 'hand' and run.row.guided]
+    if guided:
+        wanted = [(domain, 'val') for domain in guided[0].folders]
+        wanted += [('target', 'train')] if any(run.row.train_guidance == 'predicted' for run in guided) else []
         for domain, split in tqdm(wanted, desc='bodies that guide, predicted'):
-            predict_bodies(args.work_dir, runs[0].scale, domain, split, options, running)
+            predict_bodies(args.work_dir, guided[0].scale, domain, split, options, running)
     lock = threading.Lock()
-    with tqdm(total=len(runs), desc=f'table {args.table}', unit='run',
+    with tqdm(total=len(runs), desc=f'{runs[0].part}, table {args.table}', unit='run',
               bar_format='{l_bar}{bar}| {n:.2f}/{total} runs [{elapsed}<{remaining}]') as bar:
         def advance(share: float) -> None:
             with lock:
@@ -117,7 +126,8 @@ def perform(runs: list[Run], chosen: Table, args: argparse.Namespace) -> dict[st
 
 def write(folder: Path, chosen: Table, records: dict[str, list[dict]], command: str) -> None:
     """results.json and the report."""
-    counts = {row.key: trainable_at_full_size(f'configs/ablations/{row.config}.py') for row in chosen.rows if row.config}
+    counts = {row.key: trainable_at_full_size(f'configs/ablations/{row.config}.py')
+              for row in chosen.rows if row.config and not chosen.part.startswith('dual')}
     with atomic_write(folder / 'results.json', 'w') as file:
         json.dump(dict(table=chosen.number, part=chosen.part, command=command, full_size_parameters=counts,
                        runs=[record for found in records.values() for record in found]), file)

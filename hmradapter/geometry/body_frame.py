@@ -75,6 +75,11 @@ class BodyFrame:
         ratio = focal[..., :1] / focal  # pixels that are not square
         return torch.cat(((cam_t[..., :2] + offset) * ratio, depth.unsqueeze(-1)), dim=-1)
 
+    def cells_from_crop(self, pixels: Tensor) -> Tensor:
+        """Pixels of the data loader's crop (..., 2) -> cells of the body's map."""
+        height, width = self.crop_size
+        return pixels * pixels.new_tensor((self.map_size[2] / width, self.map_size[1] / height))
+
     def project(self, points: Tensor) -> Tensor:
         """Points (..., N, 3) m of the virtual camera -> cells of the body's map (..., N, 2)."""
         guarded = torch.cat((points[..., :2], points[..., 2:] + Z_GUARD), dim=-1)

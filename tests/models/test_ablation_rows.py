@@ -13,7 +13,10 @@ from hmradapter.models.freezing import state_hash
 from hmradapter.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
-ROWS = sorted((ROOT / 'configs' / 'ablations').glob('*/*.py'))
+FILES = sorted((ROOT / 'configs' / 'ablations').glob('*/*.py'))
+ROWS = [row for row in FILES if row.parent.name in ('hand', 'body')]
+DUAL = [row for row in FILES if row not in ROWS]
+MAY_DIFFER = {'model', 'train_cfg', 'param_scheduler'}
 SCREENFUL = 25  # lines
 OPEN = {part: ROOT / 'configs' / 'open' / f'{part}_adapter_open.py' for part in ('hand', 'body')}
 
@@ -39,6 +42,10 @@ def on_the_open_world(row):
     return load_config(row, {'_base_': str(OPEN[row.parent.name])})
 
 
+def may_differ(row):
+    return MAY_DIFFER | ({'train_pipeline', 'train_dataloader'} if 'noise' in row.stem else set())
+
+
 def built(model_cfg, **changes):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
@@ -46,7 +53,7 @@ def built(model_cfg, **changes):
 
 
 def test_all_rows_of_the_tables_are_there_and_no_two_have_one_work_dir():
-    names = [row.stem for row in ROWS]
+    names = [row.stem for row in FILES]
     assert len(names) == len(set(names))
     for table in (3, 4):
         assert sum(name.startswith(f'table{table}_no') for name in names) == 6
@@ -64,7 +71,7 @@ def test_a_row_is_a_screenful_of_what_differs_and_counts_what_its_label_says(row
     assert said is None or int(said[1].replace(',', '')) == learns
     assert said is not None or not re.match(r'table[34]_no', row.stem)
     full = load_config(ROOT / 'configs' / f'{row.parent.name}_adapter_arctic.py')
-    assert {key for key in full if cfg.get(key) != full[key]} <= {'model', 'train_cfg', 'param_scheduler'}
+    assert {key for key in full if cfg.get(key) != full[key]} <= may_differ(row)
     assert cfg.train_cfg.max_iters == full.train_cfg.max_iters * (2 if 'scratch' in row.stem else 1)
 
 
@@ -73,7 +80,7 @@ def test_a_row_on_the_open_world_makes_a_step_on_what_it_names(row, body_models,
     monkeypatch.chdir(ROOT)  # `expert` is named from there
     cfg = on_the_open_world(row)
     base = load_config(OPEN[row.parent.name])
-    assert {key for key in base if cfg.get(key) != base[key]} <= {'model', 'train_cfg', 'param_scheduler'}
+    assert {key for key in base if cfg.get(key) != base[key]} <= may_differ(row)
     torch.manual_seed(0)
     model = built(cfg.model).train()
     model.body_model = body_models[row.parent.name]
@@ -97,6 +104,25 @@ def test_a_row_on_the_open_world_makes_a_step_on_what_it_names(row, body_models,
     again = built(cfg.model, adapter_file=str(save_adapter(model, tmp_path)))
     state = model.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in again.state_dict().items())
+
+
+@pytest.mark.parametrize('base', [None, 'dual_path_ehf', 'open/dual_path_open', 'open/dual_path_3dpw_open'])
+@pytest.mark.parametrize('row', DUAL, ids=lambda row: row.stem)
+def test_a_row_of_whole_persons_is_the_dual_path_but_for_what_it_names(row, base):
+    assert len(row.read_text().splitlines()) <= SCREENFUL
+    path = ROOT / 'configs' / f'{base or "dual_path_arctic"}.py'
+    cfg, full = load_config(row, {'_base_': str(path)} if base else {}), load_config(path)
+    assert {key for key in full if cfg.get(key) != full[key]} <= {'model', 'test_evaluator'}
+    assert cfg.test_evaluator.protocol == full.test_evaluator[-1].protocol and cfg.test_evaluator.get('row') in (None, 'expert')
+    assert (cfg.model.body.adapter_file is None) == (row.stem in ('table1_expert', 'table1_combined'))
+    assert all(cfg.model[part].expert == full.model[part].expert for part in ('body', 'hand'))
+
+
+def test_noisy_guidance_is_one_step_of_the_pipeline():
+    row = ROOT / 'configs' / 'ablations' / 'hand' / 'hand_guidance_noise.py'
+    for cfg in (load_config(row), on_the_open_world(row)):
+        kinds = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+        assert kinds[-2:] == ['GuidanceNoise', 'PackHandInputs'] and kinds.count('GuidanceNoise') == 1
 
 
 def test_a_model_from_scratch_trains_twice_as_long_at_both_scales_and_at_any_length():

@@ -126,6 +126,21 @@ def test_annotated_joints_in_training_and_predicted_ones_in_the_test():
     assert not torch.equal(other.eval().offset(maps, moved), other.offset(maps, guidance))
 
 
+def test_joints_that_another_expert_read_stand_in_for_predicted_ones():
+    adapter, maps = awake(BodyAdapter(**OWN)).eval(), hands()
+    own = adapter.offset(maps)
+    read = annotated(maps)['hand_joints']
+    torch.testing.assert_close(adapter.offset(maps, dict(read_joints=read)), own, atol=1e-4, rtol=1e-4)
+    elsewhere = read.clone()
+    elsewhere[..., :2] += 0.3
+    assert torch.equal(adapter.offset(maps, dict(read_joints=elsewhere * torch.tensor((1.0, 1, 0)))), own)  # none is flagged
+    moved = adapter.offset(maps, dict(read_joints=elsewhere))
+    there = BodyAdapter(**OWN, test_joints='annotation').eval()
+    there.load_state_dict(adapter.state_dict())
+    torch.testing.assert_close(moved, there.offset(maps, dict(hand_joints=elsewhere)), atol=1e-4, rtol=1e-4)
+    assert (moved - own).abs().max() > 1e-3
+
+
 def test_annotation_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="train_joints is 'annotation', but .*HeatmapTargets"):
         BodyAdapter(**OWN).train().offset(hands())

@@ -175,6 +175,34 @@ def test_the_adapters_change_the_result_and_their_rows_do_not(configs, adapters)
         assert (ours['ours'][name] - base['ours'][name]).abs().max() > 1e-3
 
 
+def test_in_a_second_round_the_hands_refine_the_body_that_guides_them(configs, adapters):
+    options = dict(min_side=0.0, min_inside=0.0)
+    once, twice, three = (run(estimator(configs, adapters, rounds=rounds, **options), [picture()]) for rounds in (1, 2, 3))
+    for name in ('body_pose', 'left_hand_pose'):
+        assert (twice[name] - once[name]).abs().max() > 1e-4
+    assert (three['body_pose'] - twice['body_pose']).abs().max() < (twice['body_pose'] - once['body_pose']).abs().max()
+    # without a body adapter there is nothing that hands could refine
+    alone = dict(hand=adapters['hand'])
+    first, second = (run(estimator(configs, alone, rounds=rounds, **options), [picture()]) for rounds in (1, 2))
+    assert all(torch.equal(first[name], second[name]) for name in PARAMETERS)
+
+
+def test_the_knuckles_read_lie_where_the_hand_s_crop_and_the_body_s_have_them(configs):
+    model = with_known_body(estimator(configs))
+    inputs, samples = batch([picture(0), picture(1)])
+    crops = model.cut_hands(model.body.decode(torch.tensor([True, False])), samples)
+    points = torch.rand(len(crops.person), 21, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+    read = model.knuckles_read(dict(keypoints_2d=points), crops, samples)['read_joints']
+    assert read.shape == (2, 2, 20, 3) and bool((read[..., 2] == 1).all())
+    for n, (person, side) in enumerate(zip(crops.person, crops.side, strict=True)):
+        size, center = crops.sizes[person, side], crops.centers[person, side]
+        mirror = -1.0 if SIDES[side] == 'left' else 1.0
+        offset = points[n, 1:] * size * torch.tensor((mirror, 1.0))
+        cells = (center + offset) * torch.tensor((6 / WIDTH, 8 / HEIGHT))  # the person fills the image
+        assert_close(read[person, side, :, :2], cells, atol=1e-3, rtol=0)
+    assert not model.knuckles_read({}, crops, samples)['read_joints'].any()
+
+
 def test_a_hand_without_a_usable_box_stays_the_whole_body_experts(configs, adapters):
     model = with_known_body(estimator(configs, dict(hand=adapters['hand'])))
     model.body.sizes[1] = 0.1  # 1.3 px of the image
@@ -198,3 +226,5 @@ def test_mistakes_are_told(configs):
         model(inputs, samples)
     with pytest.raises(ValueError, match="rows has .'best'."):
         estimator(configs, rows=('best',))
+    with pytest.raises(ValueError, match='rounds is 0'):
+        estimator(configs, rounds=0)

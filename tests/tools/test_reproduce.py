@@ -45,14 +45,19 @@ def record(row, mean, seed=0, **options):
 
 
 @pytest.mark.parametrize('scale', ['smoke', 'paper'])
-@pytest.mark.parametrize('part', ['hand', 'body'])
+@pytest.mark.parametrize('part', ['hand', 'body', 'dual', 'dual_ehf', 'dual_3dpw'])
 def test_a_row_is_a_config_at_every_scale(part, scale, tmp_path):
     """One row of each kind: tests/models/test_ablation_rows.py loads them all."""
     rows = {row.key: row for found in ALL if found.part == part for row in found.rows}
-    for key in ('base', 'no2_scratch', 'no6_ours'):
+    for key in {'base', 'no2_scratch', 'no6_ours', *rows} if part.startswith('dual') else ('base', 'no2_scratch', 'no6_ours'):
+        if key not in rows:
+            continue
         run = Run(part, rows[key], 1, SCALES[scale], tmp_path)
         cfg = load_config(run.config, values(run.training_options()))
-        assert cfg.randomness.seed == 1 and run.iterations == (cfg.train_cfg.max_iters if key != 'base' else 0)
+        assert run.iterations == (cfg.train_cfg.max_iters if run.trains else 0)
+        assert not run.trains or cfg.randomness.seed == 1
+        loaded = [cfg.model.body.adapter_file, cfg.model.hand.adapter_file] if part.startswith('dual') else []
+        assert [need.weights for need in run.needs] == [Path(path) for path in reversed(loaded) if path]
         if key == 'no2_scratch':
             assert run.iterations == 2 * (SCALES[scale].iterations or 10_000)
         names = [wanted.name for wanted in run.evaluations]
@@ -80,6 +85,9 @@ def test_rows_that_share_a_folder_share_their_runs():
             same = rows.setdefault((found.part, row.key), row)
             assert (same.config, same.guided, same.steps, same.train_guidance) == (row.config, row.guided, row.steps,
                                                                                   row.train_guidance)
+    for found in ALL:
+        for row in found.rows:
+            assert all(rows[part, need.key].config == need.config for part, need in row.adapters.items())
     with pytest.raises(ValueError, match="'7'.*beyond-hand"):
         table('7')
 
@@ -123,9 +131,9 @@ def report_of(number, means, tmp_path):
 def test_orders_that_differ_are_said_first(tmp_path):
     order = ['no6_ours', 'no5_image_tokens', 'no4_concatenation', 'base', 'no1_full', 'no2_scratch', 'no3_decoder']
     means = {key: 30.0 + 2 * place for place, key in enumerate(order)}
-    text, blocks = report_of(3, means, tmp_path)
+    text, blocks = report_of('3', means, tmp_path)
     assert 'Order by PVE: 21 of 21 pairs of rows are as in the paper.' in text and text.count('**yes**') == 4
-    text, _ = report_of(3, dict(means, no6_ours=50.0), tmp_path)
+    text, _ = report_of('3', dict(means, no6_ours=50.0), tmp_path)
     assert 'Order by PVE: 15 of 21' in text and text.index('These are not') < text.index('### Rows')
     assert text.count('(beyond chance)') == 6 and text.count('**no**') == 2
     assert '| 38.5 | 36.00' in text and '24.1 (-37 %) | 50.00' in text  # the paper's figure beside ours
@@ -135,7 +143,7 @@ def test_orders_that_differ_are_said_first(tmp_path):
 
 
 def test_rows_that_were_not_run_are_left_out(tmp_path):
-    found = TABLES[3]
+    found = TABLES['3']
     records = {row.key: [record(row, 30.0)] for row in found.rows[:2]}
     text = markdown(report.blocks(report.Results(found, records), tmp_path, 'c', {}), tmp_path)
     assert text.count(': not run.') == 4 and 'No. 6' not in text.split('### Rows')[1]
@@ -148,7 +156,7 @@ def test_a_document_says_the_same_in_both_forms(tmp_path):
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
-    run = Run('hand', TABLES[3].rows[-1], 0, SCALES['smoke'], tmp_path)
+    run = Run('hand', TABLES['3'].rows[-1], 0, SCALES['smoke'], tmp_path)
     run._begin()
     (run.folder / 'run.json').write_text(json.dumps(dict(identity=run.identity(), row='no6_ours')))
     shares = []
@@ -158,6 +166,27 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     assert run.record() is None
     run._begin()
     assert sorted(path.name for path in run.folder.iterdir()) == ['identity']
+
+
+def test_what_is_done_is_done_again_when_what_it_depends_on_has_changed(tmp_path, monkeypatch):
+    ours, base = (Run('hand', row, 0, SCALES['smoke'], tmp_path) for row in (TABLES['3'].rows[-1], TABLES['3'].rows[0]))
+    dual = Run('dual', TABLES['1'].rows[2], 0, SCALES['smoke'], tmp_path)
+    before = [run.identity() for run in (ours, base, dual)]
+    mark = runs._file_mark
+    monkeypatch.setattr(runs, '_file_mark', lambda path: 'new' if path and 'whole_body' in path else mark(path))
+    after = [run.identity() for run in (ours, base, dual)]  # by other bodies that guide
+    assert after[0] != before[0] and after[1] == before[1] and after[2] != before[2]
+
+
+def test_whole_persons_are_told_against_the_expert_and_by_their_hands(tmp_path):
+    found = TABLES['1']
+    means = dict(expert=50.0, combined=52.0, ours=40.0, two_rounds=39.0)
+    records = {row.key: [dict(record(row, 0.0), iterations=0, evaluations=dict(
+        target=evaluation(means[row.key], sides=False, measures=found.measures)))] for row in found.rows}
+    text = markdown(report.blocks(report.Results(found, records), tmp_path, 'c', {}), tmp_path)
+    assert 'Order by PVE: 2 of 3 pairs' in text and 'Order by PVE/hands: 3 of 3 pairs' in text
+    assert '| 40.7 (-16 %) | 40.00 [40.00, 40.00] (-20 %)' in text and 'full size' not in text and 'What guides' not in text
+    assert '| dual path, a second round | 1,000 | - | 39.00' in text
 
 
 def test_a_failing_command_shows_the_end_of_its_log(tmp_path):

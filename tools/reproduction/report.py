@@ -4,11 +4,11 @@ from itertools import combinations
 from pathlib import Path
 
 from .document import Block, Grid, Heading, Items, Picture, Text
-from .plots import plot_curves, plot_occlusion, plot_parameters
 from .estimates import Estimate, estimate, occlusion_quartiles
+from .plots import plot_curves, plot_occlusion, plot_parameters
 from .tables import Row, Table
 
-MAIN = 'PVE'
+MAIN, HANDS = 'PVE', 'PVE/hands'
 # The paper's four findings under table 3: (claim, row that should be better, rows that it should beat).
 FINDINGS = (
     ('Pre-training helps (No. 1 against No. 2)', 'no1_full', ('no2_scratch',)),
@@ -44,6 +44,11 @@ class Results:
         first = self.rows[0]
         return [label for label, _ in occlusion_quartiles(self.records[first.key][0]['evaluations'][headline(first)])]
 
+    @property
+    def base(self) -> Row | None:
+        """The row that is an expert as it is, which changes are told against."""
+        return self.named('base') or self.named('expert')
+
     def named(self, key: str) -> Row | None:
         return next((row for row in self.rows if row.key == key), None)
 
@@ -58,27 +63,31 @@ def blocks(results: Results, folder: Path, command: str, counts: dict[str, int])
     name = f'Table {table.number}: ' if table.number else ''
     found: list[Block] = [Heading(f'{name}{table.title}')]
     if table.number:
-        found += [Text('The paper\'s figures are of another data set, other experts and another scale: only the order of rows '
-                       'and relative changes compare. Rows that are guided are told here with **predicted** guidance; the '
-                       'paper\'s are guided by the truth.'), *_order(results)]
+        text = ('The paper\'s figures are of another data set, other experts and another scale: only the order of rows and '
+                'relative changes compare.')
+        if any(row.guided for row in results.rows):
+            text += ' Rows that are guided are told here with **predicted** guidance; the paper\'s are guided by the truth.'
+        found += [Text(text), *_order(results, MAIN)]
+        if HANDS in table.measures:
+            found += _order(results, HANDS)
     if table.number == 3:
         found += [Heading('The paper\'s four findings', 3), Items([_finding(results, *finding) for finding in FINDINGS])]
     found += [Heading('Rows', 3), _numbers(results, counts),
               Text('mm, mean of the seeds with its 95 % bootstrap interval over seeds and held-out sequences. In brackets '
                    'after the paper\'s figures and ours: change against the frozen expert.')]
-    found += [Heading('What guides', 3), _guidance(results), *_quartiles(results, folder), *_forgetting(results)]
+    found += [*_guidance(results), *_quartiles(results, folder), *_forgetting(results)]
     found += [*_pictures(results, folder), Heading('How', 3), Items(_how(results, command))]
     return found
 
 
-def _order(results: Results) -> list[Block]:
+def _order(results: Results, measure: str) -> list[Block]:
     """Pairs of rows whose order is not the paper's, first of all."""
-    rows = [row for row in results.rows if MAIN in row.paper]
+    rows = [row for row in results.rows if measure in row.paper]
     swapped, agreed = [], 0
     for a, b in combinations(rows, 2):
-        here = results.of(a).draws - results.of(b).draws
-        difference = Estimate.of(results.of(a).mean - results.of(b).mean, here)
-        if (row_gap := a.paper[MAIN] - b.paper[MAIN]) * difference.mean < 0:
+        here = results.of(a, measure).draws - results.of(b, measure).draws
+        difference = Estimate.of(results.of(a, measure).mean - results.of(b, measure).mean, here)
+        if (row_gap := a.paper[measure] - b.paper[measure]) * difference.mean < 0:
             better, worse, sign = (a, b, 1) if difference.mean < 0 else (b, a, -1)
             interval = sorted((-sign * difference.low, -sign * difference.high))
             sure = 'beyond chance' if difference.excludes_zero else 'within chance'
@@ -88,7 +97,7 @@ def _order(results: Results) -> list[Block]:
         else:
             agreed += 1
     total = agreed + len(swapped)
-    return [Text(f'**Order by {MAIN}: {agreed} of {total} pairs of rows are as in the paper.**'
+    return [Text(f'**Order by {measure}: {agreed} of {total} pairs of rows are as in the paper.**'
                  + (' These are not:' if swapped else '')), *([Items(swapped)] if swapped else [])]
 
 
@@ -106,16 +115,17 @@ def _finding(results: Results, claim: str, better: str, others: tuple[str, ...])
 
 
 def _numbers(results: Results, counts: dict[str, int]) -> Grid:
-    table, base = results.table, results.named('base')
-    header = ['row', 'learn here', 'learn at full size', *(['the paper\'s'] if table.number else [])]
+    table, base = results.table, results.base
+    header = ['row', 'learn here', *(['learn at full size', *(['the paper\'s'] if table.number else [])] if counts else [])]
     for measure in table.measures:
         header += [*([f'{measure}, paper'] if table.number else []), f'{measure}, here']
     rows = []
     for row in results.rows:
         trainable = results.records[row.key][0]['trainable']
-        cells = [row.title, f'{trainable:,}' if trainable else '-',
-                 f'{counts[row.key] / 1e6:.1f}M' if counts.get(row.key) else '-',
-                 *([row.params or '-'] if table.number else [])]
+        cells = [row.title, f'{trainable:,}' if trainable else '-']
+        if counts:
+            cells += [f'{counts[row.key] / 1e6:.1f}M' if counts.get(row.key) else '-',
+                      *([row.params or '-'] if table.number else [])]
         for measure in table.measures:
             if table.number:
                 paper, of_base = row.paper.get(measure), base.paper.get(measure) if base else None
@@ -130,11 +140,13 @@ def _change(value: float, base: float | None, is_base: bool) -> str:
     return '' if base is None or is_base else f' ({100 * (value / base - 1):+.0f} %)'
 
 
-def _guidance(results: Results) -> Grid:
+def _guidance(results: Results) -> list[Block]:
+    guided = [row for row in results.rows if row.guided]
+    if not guided:
+        return []
     kinds = ('true', 'predicted', 'none') if results.table.part == 'hand' else ('true', 'predicted')
-    rows = [[row.title, *(str(results.of(row, MAIN, f'target-{kind}')) for kind in kinds)]
-            for row in results.rows if row.guided]
-    return Grid([f'{MAIN} of guided rows', *(f'{kind} guidance' for kind in kinds)], rows)
+    rows = [[row.title, *(str(results.of(row, MAIN, f'target-{kind}')) for kind in kinds)] for row in guided]
+    return [Heading('What guides', 3), Grid([f'{MAIN} of guided rows', *(f'{kind} guidance' for kind in kinds)], rows)]
 
 
 def _quartiles(results: Results, folder: Path) -> list[Block]:
@@ -166,7 +178,7 @@ def _forgetting(results: Results) -> list[Block]:
 
 def _pictures(results: Results, folder: Path) -> list[Block]:
     base = results.named('base')
-    trained = [row for row in results.rows if row.config]
+    trained = [row for row in results.rows if results.records[row.key][0]['iterations']]
     found: list[Block] = []
     if base and trained:
         path = folder / 'parameters.png'

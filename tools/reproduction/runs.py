@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 
 from hmradapter.engine.config import load_config
 from hmradapter.fileio import atomic_write, load_npz
@@ -34,7 +35,8 @@ GUIDANCE = ('true', 'predicted', 'none')  # what a guided hand row is given at t
 POLL_SECONDS = 2.0
 _ITERATION = re.compile(r'Iter\(train\) \[ *(\d+)/')
 _MEASURES = {'pve': 'PVE', 'pa_pve': 'PA-PVE', 'mpjpe': 'MPJPE', 'pa_mpjpe': 'PA-MPJPE', 'wrist_deg': 'wrist-rotation',
-             'pve_hands': 'PVE/hands', 'pa_pve_hands': 'PA-PVE/hands', 'mpjpe_upper': 'MPJPE/upper'}
+             'pve_hands': 'PVE/hands', 'pa_pve_hands': 'PA-PVE/hands', 'pa_mpjpe_hands': 'PA-MPJPE/hands',
+             'mpjpe_upper': 'MPJPE/upper', 'mrrpe': 'MRRPE/hands'}
 
 
 class RunError(RuntimeError):
@@ -75,21 +77,45 @@ class Run:
     @property
     def evaluations(self) -> list[Evaluation]:
         kinds = (GUIDANCE if self.part == 'hand' else GUIDANCE[:2]) if self.row.guided else (None,)
-        return [Evaluation(domain, kind) for domain in self.scale.data for kind in kinds]
+        return [Evaluation(domain, kind) for domain in self.folders for kind in kinds]
+
+    @property
+    def folders(self) -> dict[str, str | None]:
+        """Data by domain."""
+        return self.scale.data[self.part]
+
+    @property
+    def trains(self) -> bool:
+        return self.row.config is not None and self.part in PAPERS_ADAPTER
+
+    @property
+    def draws(self) -> bool:
+        """Whether another seed gives another number."""
+        return self.trains or bool(self.row.adapters)
+
+    @property
+    def needs(self) -> list['Run']:
+        """The runs whose adapters this one loads."""
+        return [Run(part, row, self.seed, self.scale, self.root, self.gpus, self.options)
+                for part, row in self.row.adapters.items()]
 
     @property
     def iterations(self) -> int:
-        return int(self._training_config()['train_cfg']['max_iters']) if self.row.config else 0
+        return int(self._config()['train_cfg']['max_iters']) if self.trains else 0
 
     # ---- options of the commands --------------------------------------------------------------------------------------------
     def _common(self, domain: str = 'target') -> dict[str, str]:
-        options = {'_base_': self.scale.bases[self.part]} if self.scale.bases else {}
-        if self.scale.data[domain]:
-            options['data_root'] = self.scale.data[domain]
+        options = {'_base_': self.scale.bases[self.part]} if self.part in self.scale.bases else {}
+        if self.folders[domain]:
+            options['data_root'] = self.folders[domain]
+        options |= {f'{need.part}_adapter': str(need.weights) for need in self.needs}
         return options | dict(option.split('=', 1) for option in self.options)
 
     def training_options(self) -> dict[str, str]:
-        options = self._common() | {'randomness.seed': str(self.seed)}
+        options = self._common()
+        if not self.trains:
+            return options
+        options['randomness.seed'] = str(self.seed)
         if self.scale.iterations:
             options['iterations'] = str(self.scale.iterations)
         if self.row.train_guidance == 'predicted':
@@ -110,17 +136,19 @@ class Run:
     def _guided_by(self, domain: str, split: str) -> dict[str, str]:
         return {'guidance.source': 'file', 'guidance.path': str(predicted_bodies(self.root, self.scale, domain, split))}
 
-    def _training_config(self) -> dict:
+    def _config(self) -> dict:
         options = {name: value for name, value in self.training_options().items() if not name.startswith('guidance.')}
         return load_config(self.config, {name: _value(value) for name, value in options.items()})
 
     # ---- what is done -------------------------------------------------------------------------------------------------------
     def identity(self) -> str:
         """Hash of all that the numbers depend on: the config as it is run, the expert's file, and what data there is."""
-        cfg = self._training_config()
-        expert = cfg.model.get('expert')
-        parts = [cfg.pretty_text, self.row.train_guidance, json.dumps(self.scale.scenes, sort_keys=True),
-                 _file_hash(expert) if expert and Path(expert).is_file() else str(expert)]
+        cfg = self._config()
+        models = [cfg.model] if self.part in PAPERS_ADAPTER else [cfg.model.body, cfg.model.hand]
+        parts = [cfg.pretty_text, *scenes_of(self.scale, self.part), *(_file_mark(model.get('expert')) for model in models),
+                 *(need.identity() for need in self.needs)]
+        if self.part == 'hand' and self.row.guided:
+            parts += [self.row.train_guidance, guide_identity(self.scale)]
         return hashlib.sha256('|'.join(parts).encode()).hexdigest()
 
     def record(self) -> dict | None:
@@ -139,7 +167,7 @@ class Run:
             return done
         self._begin()
         start, share = time.time(), self._training_share()
-        if self.row.config:
+        if self.trains:
             self._train(lambda part: advance(part * share), running)
         else:
             advance(share)
@@ -199,9 +227,9 @@ class Run:
         missing = [evaluation for evaluation, path in kept.items() if not path.is_file()]
         if missing:
             requests = self.folder / 'evaluations.json'
-            weights = str(self.weights) if self.row.config else 'none'
+            weights = ['--adapter', str(self.weights) if self.trains else 'none'] if self.part in PAPERS_ADAPTER else []
             with atomic_write(requests, 'w') as file:
-                json.dump([[self.config, '--adapter', weights, '--work-dir', str(self.folder / 'evaluation'),
+                json.dump([[self.config, *weights, '--work-dir', str(self.folder / 'evaluation'),
                             '--dump', str(kept[evaluation].with_suffix('.npz')), '--cfg-options',
                             *_pairs(self.test_options(evaluation))] for evaluation in missing], file)
             run_command([sys.executable, 'tools/reproduction/evaluate.py', str(requests)], self.folder / 'evaluation.log',
@@ -218,7 +246,8 @@ class Run:
         return self.folder / 'adapter.safetensors'
 
     def _trainable(self) -> int:
-        return json.loads((self.folder / 'adapter.json').read_text())['parameters'] if self.row.config else 0
+        cards = [run.folder / 'adapter.json' for run in (self.needs or [self] if self.draws else [])]
+        return sum(json.loads(card.read_text())['parameters'] for card in cards)
 
     def _curve(self) -> dict[str, list]:
         """Loss, and measures of the held-out set, by iteration, as training logged them."""
@@ -232,6 +261,18 @@ class Run:
         return curve
 
 
+def scenes_of(scale: Scale, part: str) -> list[str]:
+    """How the data of a part is made, a line for each folder."""
+    return [shlex.join((folder, *scale.scenes[folder])) for folder in scale.data[part].values() if folder in scale.scenes]
+
+
+def guide_identity(scale: Scale) -> str:
+    """Hash of what predicts the bodies that guide hands: the whole-body expert's config and file, and the scenes."""
+    cfg = load_config(scale.guides['body'])
+    parts = [Config(dict(model=cfg.model)).pretty_text, _file_mark(cfg.model.get('expert')), *scenes_of(scale, 'body')]
+    return hashlib.sha256('|'.join(parts).encode()).hexdigest()
+
+
 def predicted_bodies(root: Path, scale: Scale, domain: str, split: str) -> Path:
     """Where the bodies lie that the whole-body expert alone predicts for a split of a domain."""
     return root / scale.name / 'predicted_bodies' / f'{domain}-{split}.npz'
@@ -239,10 +280,12 @@ def predicted_bodies(root: Path, scale: Scale, domain: str, split: str) -> Path:
 
 def predict_bodies(root: Path, scale: Scale, domain: str, split: str, options: tuple[str, ...], running: set) -> None:
     """Write `predicted_bodies` where they are missing: the dump of the frozen whole-body expert's evaluation."""
-    path = predicted_bodies(root, scale, domain, split)
-    if path.is_file():
+    path, identity = predicted_bodies(root, scale, domain, split), guide_identity(scale)
+    mark = path.with_suffix('.identity')
+    if path.is_file() and mark.is_file() and mark.read_text() == identity:
         return
-    given = {'data_root': scale.data[domain]} if scale.data[domain] else {}
+    folder = scale.data['body'][domain]
+    given = {'data_root': folder} if folder else {}
     if split == 'train':
         given |= {'test_dataloader.dataset.source.split': 'train'}
     command = [sys.executable, 'tools/test.py', scale.guides['body'], '--adapter', 'none', '--work-dir',
@@ -253,6 +296,8 @@ def predict_bodies(root: Path, scale: Scale, domain: str, split: str, options: t
     with atomic_write(path) as file:
         np.savez(file, **{name: arrays[name] for name in ('key', 'pred_global_orient', 'pred_body_pose')})
     path.with_suffix('.whole.npz').unlink()
+    with atomic_write(mark, 'w') as file:
+        file.write(identity)
 
 
 def summary_of(dump: Path) -> dict:
@@ -316,8 +361,9 @@ def _value(text: str):
     return DictAction._parse_iterable(text)
 
 
-def _file_hash(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+def _file_mark(path: str | None) -> str:
+    """Hash of a file's content, or its name where it is not there."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else str(path)
 
 
 def _tail(path: Path, count: int) -> str:

@@ -2,40 +2,52 @@
 from dataclasses import dataclass
 
 OPEN = 'data/open'
-OPEN_BASES = dict(hand='configs/open/hand_adapter_open.py', body='configs/open/body_adapter_open.py')
 
 
 @dataclass(frozen=True)
 class Scale:
     """Where the rows are trained and measured.
 
-    bases: config by part that a row's own lines are laid on; None: the row's own base, the paper's.
+    bases: config by part (`tables.Table`) that a row's own lines are laid on; without one the row's own base, the paper's.
     guides: config by part whose frozen expert predicts what guides the *other* part.
-    scenes: data to make first, {folder: arguments of tools/open_world/make_arctic.py}.
-    data: folder by domain: 'target' is trained on and held out, 'source' is what the experts know; None: as the configs say.
+    scenes: how data is made, {folder: command}; what a table reads is made first.
+    data: folders by part and domain: 'target' is trained on and held out, 'source' is what the experts know; None: as the
+        configs say.
     iterations: None as the configs say.  validations: how often a training run is measured on its way.
     """
     name: str
-    bases: dict[str, str] | None
+    bases: dict[str, str]
     guides: dict[str, str]
     scenes: dict[str, tuple[str, ...]]
-    data: dict[str, str | None]
+    data: dict[str, dict[str, str | None]]
     iterations: int | None
     validations: int
     seeds: int
 
 
-def _scenes(suffix: str, train: str, held_out: str) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
-    """Scenes to make and their folders by domain; of the source domain only the held-out people are of use."""
-    data = dict(target=f'{OPEN}/arctic{suffix}', source=f'{OPEN}/arctic_source_test{suffix}')
-    sizes = dict(target=train, source='--subjects 1 --sequences 1')
-    return {data[domain]: ('--domain', domain, *sizes[domain].split(), *held_out.split()) for domain in data}, data
+def _open_world(suffix: str, train: str, held_out: str, people: str, sequences: str) -> tuple[dict, dict]:
+    """Scenes to make and folders by part and domain; of the source domain only the held-out people are of use."""
+    target, source, ehf, pw3d = (f'{OPEN}/{name}{suffix}' for name in ('arctic', 'arctic_source_test', 'ehf', '3dpw'))
+    arctic, bodies = 'tools/open_world/make_arctic.py --domain', 'tools/open_world/make_bodies.py --layout'
+    scenes = {target: f'{arctic} target {train} {held_out}',
+              source: f'{arctic} source --subjects 1 --sequences 1 {held_out}',
+              ehf: f'{bodies} ehf --frames {people}', pw3d: f'{bodies} 3dpw {sequences}'}
+    both = dict(target=target, source=source)
+    data = dict(hand=both, body=both, dual=both, dual_ehf=dict(target=ehf), dual_3dpw=dict(target=pw3d))
+    return {folder: tuple(command.split()) for folder, command in scenes.items()}, data
 
 
-_SMOKE = _scenes('_smoke', '--subjects 2 --sequences 2', '--val-subjects 2 --val-sequences 2 --frames 2')
-_TINY = _scenes('', '--subjects 8 --sequences 8', '--val-subjects 3 --val-sequences 4 --frames 5')
+_OPEN_BASES = {part: f'configs/open/{name}_open.py' for part, name in (
+    ('hand', 'hand_adapter'), ('body', 'body_adapter'), ('dual', 'dual_path'), ('dual_ehf', 'dual_path_ehf'),
+    ('dual_3dpw', 'dual_path_3dpw'))}
+_PAPER_BASES = dict(dual_ehf='configs/dual_path_ehf.py', dual_3dpw='configs/dual_path_3dpw.py')
+_PAPER_GUIDES = dict(hand='configs/hand_adapter_arctic.py', body='configs/body_adapter_arctic.py')
+_SMOKE = _open_world('_smoke', '--subjects 2 --sequences 2', '--val-subjects 2 --val-sequences 2 --frames 2', '8',
+                     '--train 1 --validation 1 --test 2 --frames 4')
+_TINY = _open_world('', '--subjects 8 --sequences 8', '--val-subjects 3 --val-sequences 4 --frames 5', '100',
+                    '--train 2 --validation 1 --test 4 --frames 20')
 SCALES = {scale.name: scale for scale in (
-    Scale('smoke', OPEN_BASES, OPEN_BASES, *_SMOKE, iterations=20, validations=0, seeds=1),
-    Scale('tiny', OPEN_BASES, OPEN_BASES, *_TINY, iterations=1000, validations=4, seeds=3),
-    Scale('paper', None, dict(hand='configs/hand_adapter_arctic.py', body='configs/body_adapter_arctic.py'), {},
-          dict(target=None), iterations=None, validations=3, seeds=1))}
+    Scale('smoke', _OPEN_BASES, _OPEN_BASES, *_SMOKE, iterations=20, validations=0, seeds=1),
+    Scale('tiny', _OPEN_BASES, _OPEN_BASES, *_TINY, iterations=1000, validations=4, seeds=3),
+    Scale('paper', _PAPER_BASES, _PAPER_GUIDES, {}, {part: dict(target=None) for part in _OPEN_BASES}, iterations=None,
+          validations=3, seeds=1))}

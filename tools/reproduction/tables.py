@@ -1,18 +1,21 @@
-"""The rows of the paper's tables 3 to 6 and the rows that we add, with the paper's figures (HMR-Adapter, ACM MM 2024)."""
+"""The rows of the paper's tables and the rows that we add, with the paper's figures (HMR-Adapter, ACM MM 2024)."""
 from dataclasses import dataclass, field
 
 HAND_MEASURES = ('PA-PVE', 'PVE', 'PA-MPJPE')  # columns of the paper, in its order, under our logged names
 HANDS_OF_TABLE_5 = ('PA-PVE', 'PVE')
+PERSON_MEASURES = ('PA-PVE', 'PA-PVE/hands', 'PVE', 'PVE/hands', 'PA-MPJPE', 'PA-MPJPE/hands')
+BODY_MEASURES = ('PVE', 'PA-MPJPE', 'MPJPE')
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way to adapt an expert.
+    """One way to adapt an expert, or to put two together.
 
     key: unique in its part, names the folders of its runs.  title: as in reports.  config: below configs/ablations; None is the
     frozen base, which is not trained.  paper: its figures by measure, mm.  params: the paper's trainable parameters.
     guided: reads the other part's guidance, so it is evaluated with true, predicted and no guidance.  steps: iterations over
-    those of the other rows.  train_guidance: 'annotation', or 'predicted' by the other part's expert.
+    those of the other rows.  train_guidance: 'annotation', or 'predicted' by the other part's expert.  adapters: the rows by
+    part whose adapters a dual path loads; it does not learn as a whole.
     """
     key: str
     title: str
@@ -22,11 +25,13 @@ class Row:
     guided: bool = False
     steps: int = 1
     train_guidance: str = 'annotation'
+    adapters: dict[str, 'Row'] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper: rows of one part, 'hand' or 'body', under the measures it shows."""
+    """A table of the paper: rows of one part under the measures it shows. part: 'hand', 'body', or of whole persons 'dual' on
+    the scale's own data, 'dual_ehf', 'dual_3dpw'."""
     number: int
     part: str
     title: str
@@ -58,8 +63,25 @@ def _again(row: Row, title: str, paper: dict[str, float]) -> Row:
     return Row(row.key, title, row.config, paper, row.params, row.guided, row.steps, row.train_guidance)
 
 
+
+
+def _dual(part: str, data: str, measures: tuple[str, ...], expert: tuple, combined: tuple, ours: tuple) -> Table:
+    """A table of whole persons: the rows of the paper's tables 1 and 2 that are ours to run, and a second round."""
+    adapters = dict(hand=OURS, body=BODY_OURS)
+    return Table(1 if part != 'dual_3dpw' else 2, part, f'whole persons{data}', measures, (
+        Row('expert', 'whole-body expert', 'dual/table1_expert', _paper(measures, *expert)),
+        Row('combined', 'experts combined', 'dual/table1_combined', _paper(measures, *combined)),
+        Row('ours', 'dual path (ours)', 'dual/table1_ours', _paper(measures, *ours), adapters=adapters),
+        Row('two_rounds', 'dual path, a second round', 'dual/two_rounds', adapters=adapters)))
+
+
 TABLES = {
-    3: Table(3, 'hand', 'fine-tuning of the hand expert', HAND_MEASURES, (
+    '1': _dual('dual', '', PERSON_MEASURES, (29.3, 18.9, 48.5, 38.3, 28.9, 19.2), (28.3, 16.4, 47.0, 39.0, 27.8, 17.4),
+               (23.9, 10.5, 40.7, 23.6, 24.0, 11.0)),
+    '1-ehf': _dual('dual_ehf', ' of EHF', PERSON_MEASURES, (39.0, 14.8, 56.9, 42.2, 43.2, 14.7),
+                   (43.0, 12.3, 59.7, 52.2, 43.5, 12.1), (36.8, 10.0, 57.1, 32.4, 42.0, 9.9)),
+    '2': _dual('dual_3dpw', ' of 3DPW', BODY_MEASURES, (86.1, 50.6, 75.0), (88.3, 46.7, 78.3), (82.1, 44.0, 73.0)),
+    '3': Table(3, 'hand', 'fine-tuning of the hand expert', HAND_MEASURES, (
         BASE,
         Row('no1_full', 'No. 1, full fine-tuning', 'hand/table3_no1_full', _hand(13.9, 45.3, 15.0), '671M'),
         Row('no2_scratch', 'No. 2, from scratch, twice the steps', 'hand/table3_no2_scratch', _hand(15.1, 53.3, 16.3), '671M',
@@ -69,7 +91,7 @@ TABLES = {
         Row('no5_image_tokens', 'No. 5, adapter with the image tokens', 'hand/table3_no5_image_tokens', _hand(9.0, 30.9, 9.2),
             '27M'),
         OURS)),
-    4: Table(4, 'body', 'fine-tuning of the whole-body expert', HAND_MEASURES, (
+    '4': Table(4, 'body', 'fine-tuning of the whole-body expert', HAND_MEASURES, (
         BODY_BASE,
         Row('no1_full', 'No. 1, full fine-tuning', 'body/table4_no1_full', _hand(19.5, 24.4, 21.1), '662M'),
         Row('no2_scratch', 'No. 2, from scratch, twice the steps', 'body/table4_no2_scratch', _hand(27.0, 35.0, 34.6), '662M',
@@ -79,28 +101,29 @@ TABLES = {
         Row('no5_task_tokens', 'No. 5, adapter with the task tokens', 'body/table4_no5_task_tokens', _hand(20.8, 24.7, 21.2),
             '37M'),
         BODY_OURS)),
-    5: Table(5, 'hand', 'ways to inject the body\'s pose into the hand expert', HANDS_OF_TABLE_5, (
+    '5': Table(5, 'hand', 'ways to inject the body\'s pose into the hand expert', HANDS_OF_TABLE_5, (
         _again(BASE, 'frozen expert', {}),
         _again(CONCATENATION, 'concatenation', _paper(HANDS_OF_TABLE_5, 15.2, 41.9)),
         Row('weighted_sum', 'weighted sum', 'hand/table5_weighted_sum', _paper(HANDS_OF_TABLE_5, 12.1, 26.0), guided=True),
         Row('whole_body_pose', 'whole-body pose', 'hand/table5_whole_body_pose', _paper(HANDS_OF_TABLE_5, 13.4, 27.7),
             guided=True),
         _again(OURS, 'HMR-Adapter (ours)', _paper(HANDS_OF_TABLE_5, 10.5, 23.6)))),
-    6: Table(6, 'body', 'ways to inject the hands\' features into the whole-body expert', HAND_MEASURES, (
+    '6': Table(6, 'body', 'ways to inject the hands\' features into the whole-body expert', HAND_MEASURES, (
         _again(BODY_BASE, 'frozen expert', {}),
         _again(BODY_CONCATENATION, 'concatenation', _hand(79.3, 95.4, 94.0)),
         Row('weighted_sum', 'weighted sum', 'body/table6_weighted_sum', _hand(57.0, 74.5, 68.0), guided=True),
         _again(BODY_OURS, 'HMR-Adapter (ours)', _hand(36.8, 57.1, 42.0)))),
 }
 
-# Rows of no table of the paper, by part: `--table beyond-hand`, `--table beyond-body`.
+# Rows of no table of the paper.
 BEYOND = {
-    'hand': Table(0, 'hand', 'beyond the paper: the hand adapter', HAND_MEASURES, (
+    'beyond-hand': Table(0, 'hand', 'beyond the paper: the hand adapter', HAND_MEASURES, (
         _again(BASE, 'frozen expert', {}),
         _again(OURS, 'the paper\'s adapter', {}),
         Row('lora_decoder', 'LoRA on the decoder', 'hand/hand_lora_decoder'),
         Row('lora_backbone', 'LoRA on the backbone', 'hand/hand_lora_backbone'),
         Row('bottleneck', 'bottleneck adapters', 'hand/hand_bottleneck'),
+        Row('guidance_noise', 'adapter, trained on noisy guidance', 'hand/hand_guidance_noise', guided=True),
         Row('zero_gate', 'adapter, gates start at zero', 'hand/hand_zero_gate', guided=True),
         Row('joint_embedding', 'adapter, a code per joint', 'hand/hand_joint_embedding', guided=True),
         Row('predicted_training', 'adapter, trained on predicted bodies', 'hand/table3_no6_ours', guided=True,
@@ -108,7 +131,7 @@ BEYOND = {
         Row('kinematic', 'kinematic guidance (our design)', 'hand/hand_kinematic', guided=True),
         Row('kinematic_predicted', 'kinematic guidance, trained on predicted bodies', 'hand/hand_kinematic', guided=True,
             train_guidance='predicted'))),
-    'body': Table(0, 'body', 'beyond the paper: the body adapter', HAND_MEASURES, (
+    'beyond-body': Table(0, 'body', 'beyond the paper: the body adapter', HAND_MEASURES, (
         _again(BODY_BASE, 'frozen expert', {}),
         _again(BODY_OURS, 'the paper\'s adapter', {}),
         Row('lora_decoder', 'LoRA on the decoder', 'body/body_lora_decoder'),
@@ -119,9 +142,8 @@ BEYOND = {
 
 
 def table(name: str) -> Table:
-    """'3' to '6', 'beyond-hand' or 'beyond-body'; ValueError for another name."""
-    known = {str(number): found for number, found in TABLES.items()}
-    known |= {f'beyond-{part}': found for part, found in BEYOND.items()}
+    """A table of TABLES or BEYOND; ValueError for another name."""
+    known = TABLES | BEYOND
     if name not in known:
         raise ValueError(f'--table is {name!r}; there are {", ".join(known)}.')
     return known[name]

@@ -27,7 +27,7 @@ class HeatmapTargets(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         points, depth = results['keypoints_2d'], results['keypoints_3d']
-        xy = self.cells(points[:, :2])
+        xy = self.frame.cells_from_crop(points[:, :2])
         labelled = (points[:, 2] > 0).to(xy.dtype)
         # a joint with a label in 2D alone counts as lying at the root's depth: not supervised there, but inside the map
         flat = (labelled > 0) & (depth[:, 3] * depth[0, 3] <= 0)
@@ -39,11 +39,6 @@ class HeatmapTargets(BaseTransform):
         results['hand_joints'] = torch.stack([torch.cat((xy[part], (labelled * results['in_image'])[part].unsqueeze(1)), dim=1)
                                               for part in (WHOLE137_PARTS['left_hand'], WHOLE137_PARTS['right_hand'])])
         return results
-
-    def cells(self, pixels: Tensor) -> Tensor:
-        """Pixels of the data loader's crop (..., 2) -> cells of the body's map."""
-        height, width = self.frame.crop_size
-        return pixels * pixels.new_tensor((self.frame.map_size[2] / width, self.frame.map_size[1] / height))
 
     def depth_cells(self, depth: Tensor, depth_range: float | None = None) -> Tensor:
         """Metres relative to a root (...) -> cells; the root is the middle one."""
@@ -57,7 +52,7 @@ class HeatmapTargets(BaseTransform):
     def boxes(self, corners: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Boxes (3, 4) x0 y0 x1 y1 in pixels of the crop -> centre and size (3, 4) in cells; a box that is not there is the
         first cell's."""
-        low, high = self.cells(corners[:, :2]), self.cells(corners[:, 2:])
+        low, high = self.frame.cells_from_crop(corners[:, :2]), self.frame.cells_from_crop(corners[:, 2:])
         found = torch.cat(((low + high) / 2, high - low), dim=1)
         nothing = found.new_tensor((0.5, 0.5, 1, 1))
         return torch.where(valid.unsqueeze(1) > 0, found, nothing), valid

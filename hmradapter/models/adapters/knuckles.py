@@ -27,7 +27,7 @@ class KnuckleGuided(Adapter):
 
     Args:
         train_joints, test_joints: where the knuckles are: 'annotation' reads `guidance.hand_joints` (the paper's training),
-            'predicted' takes the expert's own (its test).
+            'predicted' takes the expert's own (its test), or `guidance.read_joints` where another expert has read some.
         conv: 'own' 1x1 convolution, one 'per_hand' (as Hand4Whole), or 'frozen', the expert's own with its norm and ReLU.
         joint_embedding: adds a learnt code of side and finger to each key, without which left and right look alike (not in the
             paper).
@@ -54,7 +54,8 @@ class KnuckleGuided(Adapter):
     def guide(self, hands: HandMaps, guidance: Mapping[str, Tensor] | None) -> tuple[Tensor, Tensor]:
         """Keys (B, K, F) and whether each is seen (B, K).
 
-        Of `guidance`: hand_joints (B, 2, 20, 3), x, y in cells of the body's map and a flag; has_hands (B, 2), 1 by default."""
+        Of `guidance`: hand_joints and read_joints (B, 2, 20, 3), x, y in cells of the body's map and a flag; has_hands (B, 2),
+        1 by default."""
         points, seen = self.knuckles(hands, guidance or {})
         return self.keys(hands, points), seen.flatten(1)
 
@@ -68,6 +69,10 @@ class KnuckleGuided(Adapter):
         if (self.train_joints if self.training else self.test_joints) == 'predicted':
             points = torch.stack(hands.joints.detach()[:, HAND20_MCP, :2].chunk(2), dim=1)
             place = self.frame.cells_from_box(self.frame.mirror_left_hands(points), hands.boxes)
+            if 'read_joints' in guidance:
+                read, known = guidance['read_joints'][:, :, HAND20_MCP].split((2, 1), dim=-1)
+                in_box = self.frame.mirror_left_hands(self.frame.cells_in_box(read, hands.boxes))
+                place, points = torch.where(known > 0, read, place), torch.where(known > 0, in_box, points)
         else:
             if 'hand_joints' not in guidance:
                 raise ValueError(f'{"train" if self.training else "test"}_joints is \'annotation\', but the samples carry no '

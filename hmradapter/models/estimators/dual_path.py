@@ -13,7 +13,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from hmradapter.geometry.boxes import clip_box
+from hmradapter.geometry.boxes import apply_affine, clip_box
 from hmradapter.geometry.cameras import intrinsic_matrix
 from hmradapter.geometry.crop_rays import crop_from_crop, crop_ray
 from hmradapter.geometry.hand_boxes import MIN_INSIDE, MIN_SIDE, are_usable, boxes_in_image
@@ -28,11 +28,12 @@ from .integrators import PosedBody, PosedHands
 
 class HandCrops(NamedTuple):
     """Hands worth a look. person, side (N,) long, side 0 left and 1 right; inputs (N, 3, S, S) as the hand expert takes them,
-    left ones mirrored; of all hands, seen or not: boxes (B, 2, 4) tight and within the image, centers (B, 2, 2), sizes (B, 2)
-    of the crops, px of the unmirrored image (0 where there is none), present (B, 2) bool."""
+    left ones mirrored, and crop_from_image (N, 3, 3) px; of all hands, seen or not: boxes (B, 2, 4) tight and within the image,
+    centers (B, 2, 2), sizes (B, 2) of the crops, px of the unmirrored image (0 where there is none), present (B, 2) bool."""
     person: Tensor
     side: Tensor
     inputs: Tensor
+    crop_from_image: Tensor
     boxes: Tensor
     centers: Tensor
     sizes: Tensor
@@ -56,13 +57,17 @@ class DualPathEstimator(BaseModel):
         min_inside: share of that box that must lie inside the image.
         ray_strength: of the rotation between the crops' rays and the camera's axis (`geometry.crop_rays`), for the body's and
             the hand's expert; (0, 0) leaves both as published pipelines do. Needs the image's true intrinsics.
+        rounds: 2 lets the hands that were read refine the body once more, where the body's adapter then looks for the knuckles,
+            and that body guides the hands again (not in the paper). Without an adapter of the body there is nothing to refine.
         rows: besides the result, 'expert', the whole-body expert alone, and 'combined', both experts without adapters
             (the rows of the paper's tables 1 and 2).
     """
 
     def __init__(self, body: dict | nn.Module, hand: dict | nn.Module, hand_crop: dict, integrator: dict | None = None,
                  min_side: float = MIN_SIDE, min_inside: float = MIN_INSIDE, ray_strength: tuple[float, float] = (0.0, 0.0),
-                 rows: Sequence[str] = ()):
+                 rounds: int = 1, rows: Sequence[str] = ()):
+        if rounds < 1:
+            raise ValueError(f'rounds is {rounds}; it must be 1 or more.')
         unknown = [row for row in rows if row not in ROWS]
         if unknown:
             raise ValueError(f'rows has {unknown}; it may hold {ROWS}.')
@@ -76,7 +81,7 @@ class DualPathEstimator(BaseModel):
         self.hand_crop = TRANSFORMS.build(dict(hand_crop, blur=True))  # HaMeR blurs at inference
         self.integrator = INTEGRATORS.build(integrator or dict(type='elbow_twist'))
         self.min_side, self.min_inside = min_side, min_inside
-        self.ray_strength, self.rows = tuple(ray_strength), tuple(rows)
+        self.ray_strength, self.rounds, self.rows = tuple(ray_strength), rounds, tuple(rows)
 
     @property
     def frame(self):
@@ -127,6 +132,10 @@ class DualPathEstimator(BaseModel):
         if 'combined' in self.rows:
             groups['combined'] = self.integrate(initial, crops, self.read_hands(seen, crops, None, rays), rays)
         adapted = self.read_hands(seen, crops, refined, rays)
+        for _ in range(self.rounds - 1 if body.adapter is not None else 0):
+            guidance = self.knuckles_read(adapted, crops, data_samples)
+            refined = body.decode(body.head(features, tokens, adapter=body.adapter, guidance=guidance), mesh=False)
+            adapted = self.read_hands(seen, crops, refined, rays)
         groups['ours'] = self.integrate(refined, crops, adapted, rays)
         return groups
 
@@ -147,14 +156,15 @@ class DualPathEstimator(BaseModel):
             img=images[i], hand=SIDES[j], box_center=(tight[i, j, :2] + tight[i, j, 2:]) / 2,
             box_wh=tight[i, j, 2:] - tight[i, j, :2])) for i, j in zip(person.tolist(), side.tolist(), strict=True)]
         centers, sizes = boxes.new_zeros(*present.shape, 2), boxes.new_zeros(present.shape)
-        inputs = boxes.new_zeros(0)
+        inputs, maps = boxes.new_zeros(0), boxes.new_zeros(0, 3, 3)
         if cut:
             centers[person, side] = torch.stack([result['box_center'] for result in cut]).to(boxes)
             sizes[person, side] = torch.stack([result['box_size'] for result in cut]).to(boxes)
             pictures = np.stack([result['img'] for result in cut]).astype(np.float32)[..., ::-1].transpose(0, 3, 1, 2)
             pictures = torch.from_numpy(np.ascontiguousarray(pictures)).to(boxes.device)
             inputs = self.hand.data_preprocessor(dict(inputs=pictures))['inputs']
-        return HandCrops(person, side, inputs, boxes, centers, sizes, present)
+            maps = torch.stack([result['crop_from_image'] for result in cut]).to(boxes)
+        return HandCrops(person, side, inputs, maps, boxes, centers, sizes, present)
 
     def rays(self, crops: HandCrops, data_samples: HMRDataSample) -> Tensor | None:
         """Rotations (N, 3, 3) from a hand crop's frame to its body crop's; None where both frames count as one."""
@@ -180,6 +190,17 @@ class DualPathEstimator(BaseModel):
             left = (crops.side == SIDES.index('left')).view(-1, 1, 1, 1)
             guidance = adapter.encode(torch.where(left, mirror_body_pose(pose), pose), pose.new_ones(len(pose)))
         return hand.decode(hand.head(features, adapter=adapter, guidance=guidance))
+
+    def knuckles_read(self, hands: dict[str, Tensor], crops: HandCrops, data_samples: HMRDataSample) -> dict[str, Tensor]:
+        """Where the hand expert's readings (N, ...) lie for the body's adapter: read_joints (B, 2, 20, 3), cells of the body's
+        map and a flag, 0 where no hand was read."""
+        joints = crops.boxes.new_zeros(*crops.present.shape, 20, 3)
+        if hands:
+            pixels = self.hand_crop.undo(hands['keypoints_2d'][:, 1:], crops.crop_from_image)
+            in_crop = apply_affine(pixels, data_samples.crop.crop_from_image[crops.person])
+            cells = self.frame.cells_from_crop(in_crop)
+            joints[crops.person, crops.side] = torch.cat((cells, torch.ones_like(cells[..., :1])), dim=-1)
+        return dict(read_joints=joints)
 
     # ---- one body -----------------------------------------------------------------------------------------------------------
     def integrate(self, body: dict[str, Tensor], crops: HandCrops, hands: dict[str, Tensor],
