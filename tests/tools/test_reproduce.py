@@ -142,6 +142,16 @@ def test_orders_that_differ_are_said_first(tmp_path):
     assert html.count('<table>') == sum(isinstance(block, Grid) for block in blocks) and 'data:image/png;base64' in html
 
 
+def test_rows_beyond_the_paper_are_told_against_its_adapter(tmp_path):
+    found = BEYOND['beyond-hand']
+    means = dict(base=50.0, no6_ours=40.0, kinematic=30.0)
+    records = {row.key: [record(row, means[row.key])] for row in found.rows if row.key in means}
+    text = markdown(report.blocks(report.Results(found, records), tmp_path, 'c', {}), tmp_path)
+    told = text.split("Against the paper's adapter")[1].split('###')[0]
+    assert 'of those with 23-0 % in sight' in told
+    assert '| kinematic guidance (our design) | -25.0 % [' in told and '| frozen expert | +25.0 % [' in told
+
+
 def test_rows_that_were_not_run_are_left_out(tmp_path):
     found = TABLES['3']
     records = {row.key: [record(row, 30.0)] for row in found.rows[:2]}
