@@ -38,9 +38,9 @@ from hmradapter.datasets.catalogue import (
 from hmradapter.datasets.record import SIDES
 from hmradapter.datasets.sources import Source
 from hmradapter.datasets.sources.source import Expected, SplitNotAvailableError
-from hmradapter.datasets.store import EmptyStoreError, PreparedStore, StoreError, is_complete
-from hmradapter.datasets.store_check import check_store
-from hmradapter.datasets.store_writer import IMAGES, work_folder
+from hmradapter.datasets.store.check import check_store
+from hmradapter.datasets.store.prepared import EmptyStoreError, PreparedStore, StoreError, is_complete
+from hmradapter.datasets.store.writer import IMAGES, work_folder
 
 MISTAKES = (ValueError, OSError, KeyError, RuntimeError, ImportError)  # of the user or of the files: told without a traceback
 

@@ -3,6 +3,6 @@ from .hand_stream import HandStream
 from .hands import HandDataset
 from .mixture import MixtureDataset
 from .persons import PersonDataset
-from .store import PreparedStore, StoreError
+from .store.prepared import PreparedStore, StoreError
 
 __all__ = ['HandDataset', 'HandStream', 'MixtureDataset', 'PersonDataset', 'PreparedStore', 'StoreError']

@@ -10,7 +10,7 @@ from hmradapter.fileio import load_npz
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 
 from .record import flag_bits
-from .store import PreparedStore
+from .store.prepared import PreparedStore
 
 SOURCES = ('annotation', 'file', 'none')
 HAS_BODY = flag_bits(['has_global_orient', 'has_body_pose'])

@@ -20,8 +20,8 @@ from webdataset.utils import pytorch_worker_info
 
 from hmradapter.registry import DATASETS, TRANSFORMS
 
-from .hamer import HandFilters, hand_records
-from .hamer_tars import HandSample, hand_samples, sample_key
+from .formats.hamer import HandFilters, hand_records
+from .formats.hamer_tars import HandSample, hand_samples, sample_key
 from .hands import hand_sample
 from .record import SIDES
 

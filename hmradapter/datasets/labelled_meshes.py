@@ -13,7 +13,7 @@ from hmradapter.body_models.smplx_layer import count_directions
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 
 from .record import GENDERS, MODELS, SIDES, flag_bits
-from .store import PreparedStore
+from .store.prepared import PreparedStore
 
 BODY = flag_bits(['has_global_orient', 'has_body_pose', 'has_transl'])
 NUM_BETAS = 10

@@ -135,7 +135,7 @@ def set_body(records: np.ndarray, params: dict[str, Tensor], root: Tensor, point
 
 def set_meshes(records: np.ndarray, has_mesh: np.ndarray, meshes: np.ndarray, rows: np.ndarray, view: View,
                chunk: int = 64) -> Iterator[np.ndarray]:
-    """Give the records with `has_mesh` (N,) a verts_row, and return what `store_writer.Part.vertices` wants: their meshes in
+    """Give the records with `has_mesh` (N,) a verts_row, and return what `store.part.Part.vertices` wants: their meshes in
     the camera frame (n, V, 3) float32, a few at a time. Record i shows meshes[rows[i]] of (F, V, 3), metres, source's frame."""
     records['verts_row'] = np.where(has_mesh, np.cumsum(has_mesh) - 1, -1)
     set_flag(records, 'has_verts', has_mesh)

@@ -12,7 +12,7 @@ from hmradapter.registry import SOURCES, TRANSFORMS
 
 from .selection import Selection
 from .sources.source import Source
-from .store import PreparedStore, read_manifest
+from .store.prepared import PreparedStore, read_manifest
 
 
 class StoreDataset(BaseDataset, ABC):

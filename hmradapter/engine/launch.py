@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from hmradapter.body_models.model_files import BodyModelFileError
-from hmradapter.datasets.store import StoreError
+from hmradapter.datasets.store.prepared import StoreError
 from hmradapter.engine.config import ConfigError
 from hmradapter.engine.hooks.atomic_checkpoint import latest_checkpoint
 from hmradapter.fileio import DamagedFileError, UnsafeFileError

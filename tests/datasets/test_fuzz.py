@@ -17,7 +17,7 @@ from all_layouts import OPTIONS, WRITERS
 from hmradapter.datasets.catalogue import build_source, source_class
 from hmradapter.datasets.record import RECORD
 from hmradapter.datasets.sources import freihand, pw3d
-from hmradapter.datasets.store_check import check_store
+from hmradapter.datasets.store.check import check_store
 
 CASES = int(os.environ.get('HMRADAPTER_FUZZ', '6'))
 SECONDS = 60          # that one preparation may take on a busy machine; a tiny release takes one

@@ -11,7 +11,7 @@ from hmradapter.body_models import MANOLayer, SMPLLayer
 from hmradapter.datasets import HandDataset, PersonDataset
 from hmradapter.datasets.record import FLAGS, SIDES, check_records
 from hmradapter.datasets.sources import HaMeREvalSource, HaMeRTarSource, HMR2EvalSource
-from hmradapter.datasets.store_check import check_store
+from hmradapter.datasets.store.check import check_store
 from hmradapter.fileio import DamagedFileError, UnsafeFileError
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.structures.joints import SMPLX144_FROM_OPENPOSE25

@@ -8,11 +8,11 @@ import torch
 
 from hmradapter.body_models import SMPLXLayer
 from hmradapter.datasets import HandDataset, PersonDataset
-from hmradapter.datasets.finger_convention import hand_means
-from hmradapter.datasets.humandata import read_humandata
+from hmradapter.datasets.formats.finger_convention import hand_means
+from hmradapter.datasets.formats.humandata import read_humandata
 from hmradapter.datasets.record import FLAGS, GENDERS, SIDES, check_records
 from hmradapter.datasets.sources import HumanDataSource
-from hmradapter.datasets.store_check import check_store
+from hmradapter.datasets.store.check import check_store
 from hmradapter.fileio import DamagedFileError, UnsafeFileError
 from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.structures import hmr_collate

@@ -10,9 +10,9 @@ from test_store import ABOUT, folder_bytes
 
 from hmradapter.datasets import HandDataset
 from hmradapter.datasets import record as R
-from hmradapter.datasets.image_tars import write_tars
 from hmradapter.datasets.images import ImageFileError, probe_image, read_image, verify_image
-from hmradapter.datasets.store_writer import Part, build_store
+from hmradapter.datasets.store.image_tars import write_tars
+from hmradapter.datasets.store.writer import Part, build_store
 from hmradapter.datasets.transforms import LoadImage
 
 UNITS = ['a', 'b', 'c']

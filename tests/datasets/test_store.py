@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmradapter.datasets import npy_rows
 from hmradapter.datasets import record as R
 from hmradapter.datasets.selection import Selection
-from hmradapter.datasets.store import EmptyStoreError, PreparedStore, StoreError, is_complete, is_ours
-from hmradapter.datasets.store_writer import Part, build_store
+from hmradapter.datasets.store import npy_rows
+from hmradapter.datasets.store.prepared import EmptyStoreError, PreparedStore, StoreError, is_complete, is_ours
+from hmradapter.datasets.store.writer import Part, build_store
 
 UNITS = [f's{i:02d}/seq' for i in range(7)]
 ABOUT = dict(dataset='test', protocol=dict(stride=1))

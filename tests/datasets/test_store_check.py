@@ -8,9 +8,9 @@ import pytest
 from test_store import ABOUT
 
 from hmradapter.datasets import record as R
-from hmradapter.datasets.store import MANIFEST
-from hmradapter.datasets.store_check import check_store
-from hmradapter.datasets.store_writer import Part, build_store
+from hmradapter.datasets.store.check import check_store
+from hmradapter.datasets.store.prepared import MANIFEST
+from hmradapter.datasets.store.writer import Part, build_store
 from hmradapter.fileio import sha256_file
 
 COUNT, SIZE = 6, (30, 40)  # height, width

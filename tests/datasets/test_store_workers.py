@@ -13,8 +13,8 @@ from test_image_tars import Convert
 from test_image_tars import release as release  # noqa: PLC0414, a fixture
 from test_store import ABOUT, UNITS, convert, convert_with_meshes, folder_bytes
 
-from hmradapter.datasets.store import is_complete
-from hmradapter.datasets.store_writer import build_store, work_folder
+from hmradapter.datasets.store.prepared import is_complete
+from hmradapter.datasets.store.writer import build_store, work_folder
 from hmradapter.fileio import DamagedFileError
 
 

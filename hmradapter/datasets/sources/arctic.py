@@ -25,7 +25,7 @@ from hmradapter.registry import SOURCES
 from ..images import image_sizes
 from ..labels import View, set_body, set_cameras, set_hand, set_meshes, set_visibility
 from ..record import GENDERS, MODELS, SIDES, empty_records, set_flag
-from ..store_writer import Part, sampled_digest
+from ..store.writer import Part, sampled_digest
 from .arctic_bodies import TRUTHS, ArcticBodies
 from .arctic_files import SITE, VIEWS, ArcticFiles
 from .source import Expected, Source, checked_stride

@@ -27,7 +27,7 @@ from hmradapter.registry import SOURCES
 
 from ..record import empty_records
 from ..smplx_labels import set_smplx_persons
-from ..store_writer import Part, sampled_digest
+from ..store.writer import Part, sampled_digest
 from .rows import drop_rows, finite_rows, keep_records, new_records, shown, usable_images, view_of
 from .source import Expected, Source, checked_stride
 

@@ -15,7 +15,7 @@ from hmradapter.body_models.model_files import find_model_file
 from ..labels import set_meshes
 from ..record import empty_records, set_flag
 from ..smplx_labels import smplx_meshes
-from ..store_writer import Part
+from ..store.writer import Part
 from .coco_keypoints import away_from_person, labelled_joints, read_keypoints, set_keypoints, set_part_boxes
 from .osx_fits import read_fits, set_fits
 from .rows import drop_rows, set_images, usable_images

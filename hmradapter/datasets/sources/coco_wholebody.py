@@ -12,7 +12,7 @@ from pathlib import Path
 from hmradapter.registry import SOURCES
 
 from ..record import empty_records
-from ..store_writer import Part, sampled_digest
+from ..store.writer import Part, sampled_digest
 from .coco_index import CocoIndex, index_of_coco, index_of_fits, read_fits_of
 from .coco_persons import Annotated, PersonConverter, neutral_smplx
 from .source import Expected, Source, SplitNotAvailableError

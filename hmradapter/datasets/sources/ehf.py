@@ -25,7 +25,7 @@ from hmradapter.registry import SOURCES
 from ..labels import View, mesh_boxes, set_cameras, set_meshes
 from ..person_boxes import person_box
 from ..record import MODELS, empty_records, set_flag
-from ..store_writer import Part, sampled_digest
+from ..store.writer import Part, sampled_digest
 from .ehf_files import BOXES, read_boxes, read_mesh, read_openpose
 from .rows import drop_rows, intrinsics_of, usable_images, view_of
 from .source import Expected, Source

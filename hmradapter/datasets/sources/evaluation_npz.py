@@ -10,7 +10,7 @@ import numpy as np
 
 from hmradapter.fileio import sha256_file
 
-from ..store_part import Part
+from ..store.part import Part
 from .rows import set_images
 from .source import Source
 

@@ -23,7 +23,7 @@ from hmradapter.structures.joints import HAND21_TIPS
 from ..images import image_sizes
 from ..labels import View, set_cameras, set_hand, set_meshes
 from ..record import HAND, MODELS, empty_records, set_flag
-from ..store_writer import Part, sampled_digest
+from ..store.writer import Part, sampled_digest
 from .freihand_files import SHAPES, FreiHANDFiles
 from .source import Expected, Source, SplitNotAvailableError
 

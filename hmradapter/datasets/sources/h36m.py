@@ -24,7 +24,7 @@ from hmradapter.structures.joints import BODY_NAMES
 from ..person_boxes import person_box
 from ..record import empty_records, set_flag
 from ..smplx_labels import set_smplx_persons
-from ..store_writer import Part, sampled_digest
+from ..store.writer import Part, sampled_digest
 from .h36m_files import ACTIONS, CAMERAS, SUBACTIONS, Frames, H36MFiles
 from .rows import clear_flag, drop_rows, finite_rows, keep_records, new_records, usable_images, view_of
 from .source import Expected, Source, checked_stride

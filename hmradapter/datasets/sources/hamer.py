@@ -13,11 +13,11 @@ from mmengine.logging import print_log
 
 from hmradapter.registry import SOURCES
 
-from ..hamer import HandFilters, hand_records, tar_name
-from ..hamer_tars import hand_samples, sample_key
+from ..formats.hamer import HandFilters, hand_records, tar_name
+from ..formats.hamer_tars import hand_samples, sample_key
 from ..record import empty_records
-from ..store import is_ours
-from ..store_part import Part, sampled_digest
+from ..store.part import Part, sampled_digest
+from ..store.prepared import is_ours
 from .source import Expected, Source
 
 PADDED = 2.0  # what `HandCrop` pads by

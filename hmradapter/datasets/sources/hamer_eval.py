@@ -3,9 +3,9 @@ Source: HaMeR `datasets/image_dataset.py`, `configs/datasets_eval.yaml`.
 """
 from hmradapter.registry import SOURCES
 
-from ..hamer import faults_of, hand_records, hands_of_npz
+from ..formats.hamer import faults_of, hand_records, hands_of_npz
 from ..record import empty_records
-from ..store_part import Part
+from ..store.part import Part
 from .evaluation_npz import EvaluationSource
 from .rows import usable_images
 from .source import Expected

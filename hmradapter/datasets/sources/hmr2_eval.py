@@ -15,9 +15,9 @@ from hmradapter.geometry.rotations import axis_angle_to_rotmat
 from hmradapter.registry import SOURCES
 from hmradapter.structures.joints import SMPLX144_FROM_OPENPOSE25
 
-from ..hamer import image_names
+from ..formats.hamer import image_names
 from ..record import GENDERS, MODELS, empty_records, set_flag
-from ..store_part import Part
+from ..store.part import Part
 from .evaluation_npz import EvaluationSource
 from .rows import drop_rows, finite_rows, usable_images
 from .source import Expected

@@ -16,11 +16,11 @@ from hmradapter.body_models import SMPLXLayer
 from hmradapter.body_models.model_files import find_model_file
 from hmradapter.registry import SOURCES
 
-from ..finger_convention import Fingers, finger_convention
-from ..humandata import HumanData, read_humandata
-from ..humandata_labels import set_persons, stored_meshes, usable_persons
+from ..formats.finger_convention import Fingers, finger_convention
+from ..formats.humandata import HumanData, read_humandata
+from ..formats.humandata_labels import set_persons, stored_meshes, usable_persons
 from ..record import empty_records
-from ..store_part import Part, sampled_digest
+from ..store.part import Part, sampled_digest
 from .rows import drop_rows, set_images, usable_images
 from .source import Expected, Source, checked_stride
 

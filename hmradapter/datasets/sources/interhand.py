@@ -23,7 +23,7 @@ from hmradapter.structures.joints import HAND21_FROM_INTERHAND, HAND21_TIPS
 from ..images import image_sizes
 from ..labels import View, set_cameras, set_hand_points, set_mano
 from ..record import HAND, MODELS, SIDES, empty_records, set_flag
-from ..store_writer import Part, sampled_digest
+from ..store.writer import Part, sampled_digest
 from .interhand_files import HAND_TYPES, InterHandFiles
 from .source import Expected, Source, checked_stride
 

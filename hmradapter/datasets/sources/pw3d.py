@@ -22,7 +22,7 @@ from hmradapter.structures.joints import SMPLX144_FROM_OPENPOSE18
 from ..labels import View, mesh_boxes, set_body, set_cameras, set_meshes
 from ..person_boxes import person_box
 from ..record import GENDERS, MODELS, empty_records, set_flag
-from ..store_writer import Part, sampled_digest
+from ..store.writer import Part, sampled_digest
 from .pw3d_files import BETAS, FORMS, SITE, SPLITS, CocoFiles, OfficialFiles, Persons
 from .rows import drop_rows, finite_rows, usable_images, view_of
 from .source import Expected, Source, checked_stride

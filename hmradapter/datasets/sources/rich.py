@@ -21,7 +21,7 @@ from hmradapter.registry import SOURCES
 from ..labels import View
 from ..record import GENDERS, SIDES, empty_records
 from ..smplx_labels import set_smplx_persons
-from ..store_writer import Part, sampled_digest
+from ..store.writer import Part, sampled_digest
 from .rich_files import BODY, Calibration, RichFiles, read_body, read_calibration, subjects_of
 from .rows import drop_rows, finite_rows, keep_records, new_records, numbered, shown, usable_images, view_of
 from .source import Expected, Source, checked_stride

@@ -9,7 +9,7 @@ from ..finite import finite_rows
 from ..images import image_sizes
 from ..labels import View, set_cameras
 from ..record import FLAGS, PERSON_VIEW, empty_records, set_flag
-from ..store_writer import Part
+from ..store.writer import Part
 
 __all__ = ['clear_flag', 'drop_rows', 'finite_rows', 'intrinsics_of', 'is_rotation', 'keep_records', 'new_records',
            'numbered', 'set_images', 'shown', 'usable_images', 'view_of']

@@ -1,7 +1,7 @@
 """What every data set says of itself, and the one road from its files to a prepared store.
 
 A source is one thin file: where things lie, what they mean, what is left out and why. Reading, posing, projecting, counting,
-writing and resuming are shared (`fileio`, `labels`, `smplx_labels`, `store_writer`).
+writing and resuming are shared (`fileio`, `labels`, `smplx_labels`, `store`).
 """
 import hashlib
 import json
@@ -15,8 +15,8 @@ import numpy as np
 
 from hmradapter.fileio import sha256_file
 
-from ..store import PreparedStore, check_same, is_complete, read_manifest, report
-from ..store_writer import Part, build_store
+from ..store.prepared import PreparedStore, check_same, is_complete, read_manifest, report
+from ..store.writer import Part, build_store
 
 
 class Expected(NamedTuple):
@@ -153,7 +153,7 @@ class Source(ABC):
         return store
 
     def prepare_at(self, folder, images: str = 'path', workers: int = 1, limit: int | None = None) -> PreparedStore:
-        """The store of these options at `folder`, written unless it is there; see `store_writer.build_store`.
+        """The store of these options at `folder`, written unless it is there; see `store.writer.build_store`.
 
         Raises:
             StoreError: a store of other options is there; says what differs.

@@ -19,7 +19,7 @@ from hmradapter.fileio import DamagedFileError, load_coco, load_object_npy
 from hmradapter.registry import SOURCES
 
 from ..record import empty_records
-from ..store_writer import Part, sampled_digest
+from ..store.writer import Part, sampled_digest
 from .coco_persons import Annotated, PersonConverter, neutral_smplx
 from .osx_fits import load_fits
 from .source import Expected, Source, checked_stride

@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 
 from hmradapter.datasets.record import SIDES, empty_records, set_flag
-from hmradapter.datasets.store import PreparedStore
-from hmradapter.datasets.store_writer import Part, build_store
+from hmradapter.datasets.store.prepared import PreparedStore
+from hmradapter.datasets.store.writer import Part, build_store
 from hmradapter.synthetic.backdrop import make_backdrop
 
 NOISE = (5.0, 13.0)     # grey levels, standard deviation before the sensor's colours are mixed: 200 to 300 KB a picture

@@ -16,8 +16,8 @@ import numpy as np
 
 from hmradapter.datasets import HandDataset, PersonDataset, PreparedStore
 from hmradapter.datasets.record import FIELDS, INDEX, RECORD, empty_records, index_of, set_flag
-from hmradapter.datasets.store import MANIFEST, layout
-from hmradapter.datasets.store_writer import SHARD_ROWS
+from hmradapter.datasets.store.prepared import MANIFEST, layout
+from hmradapter.datasets.store.writer import SHARD_ROWS
 
 GROUP = 'store'
 BARS = dict(open_s=1.0, resident_mb=100.0, read_us=100.0)  # of 10 million records

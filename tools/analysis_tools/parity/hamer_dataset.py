@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from hmradapter.datasets.hamer import Hands, hands_of_dicts, hands_of_npz
+from hmradapter.datasets.formats.hamer import Hands, hands_of_dicts, hands_of_npz
 from hmradapter.datasets.transforms import ColorJitter, HandCrop, LoadImage
 from hmradapter.geometry.boxes import HAMER_ASPECT
 from hmradapter.geometry.mirror import mirror_affine

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmradapter.datasets.humandata import LARGEST_BETA, HumanData, Keypoints, read_humandata
+from hmradapter.datasets.formats.humandata import LARGEST_BETA, HumanData, Keypoints, read_humandata
 from hmradapter.datasets.person_boxes import part_boxes, person_box
 from hmradapter.datasets.transforms import HeatmapTargets, LoadImage, PersonCrop
 from hmradapter.datasets.transforms.person_crop import transform_labels

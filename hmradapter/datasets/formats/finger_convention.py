@@ -14,9 +14,9 @@ from mmengine.logging import print_log
 from hmradapter.body_models import SMPLXLayer
 from hmradapter.structures.joints import HAND21_FROM_SMPLX144
 
+from ..record import SIDES
+from ..smplx_labels import pose_smplx
 from .humandata import FINGERS, HumanData
-from .record import SIDES
-from .smplx_labels import pose_smplx
 
 DECISIVE = 2.0       # the smaller number must be smaller by this factor
 SAMPLE = 1000        # persons whose numbers are compared, spread over the file

@@ -16,9 +16,9 @@ import numpy as np
 from hmradapter.fileio import DamagedFileError
 from hmradapter.fileio.pickles import unpickle
 
+from ..images import ImageFileError, decode_image, probe_encoded
+from ..store.units import KEY_BYTES
 from .hamer import HandFilters, Hands, clean, hands_of_dicts
-from .images import ImageFileError, decode_image, probe_encoded
-from .store_units import KEY_BYTES
 
 IMAGES = ('jpg', 'jpeg', 'png')
 LABELS = 'data.pyd'

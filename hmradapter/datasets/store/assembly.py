@@ -9,10 +9,10 @@ import numpy as np
 
 from hmradapter.fileio import atomic_write, load_npz, sha256_file
 
-from .record import HAND_VIEW, INDEX, PERSON_VIEW, RECORD, index_of
-from .store import MANIFEST, VERTICES, EmptyStoreError, layout
-from .store_part import EXAMPLES
-from .store_units import KEY_BYTES, UnitWriter, fixed_bytes, read_notes
+from ..record import HAND_VIEW, INDEX, PERSON_VIEW, RECORD, index_of
+from .part import EXAMPLES
+from .prepared import MANIFEST, VERTICES, EmptyStoreError, layout
+from .units import KEY_BYTES, UnitWriter, fixed_bytes, read_notes
 
 COPY_BYTES = 1 << 24
 READY = 'store'  # in the work folder: what will be the store

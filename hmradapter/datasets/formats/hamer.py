@@ -13,7 +13,7 @@ import numpy as np
 
 from hmradapter.fileio import DamagedFileError, load_npz
 
-from .record import HAND, MODELS, SIDES, empty_records, set_flag
+from ..record import HAND, MODELS, SIDES, empty_records, set_flag
 
 TAR_SCALE = 200     # pixels per unit of `scale` in the tars
 LARGEST_2D = 8.0    # boxes from a box's centre: no hand reaches beyond, a damaged number may

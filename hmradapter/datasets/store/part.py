@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .record import check_records
+from ..record import check_records
 
 EXAMPLES = 5           # names kept for each reason something was dropped
 SAMPLED_BYTES = 1 << 16

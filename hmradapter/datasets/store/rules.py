@@ -3,8 +3,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from . import record as R
-from .store import PreparedStore
+from .. import record as R
+from .prepared import PreparedStore
 
 PROJECTION_PX, PROJECTION_SHARE = 2.0, 0.02        # tolerated gap between 2D and projected 3D: pixels, and share of the box
 KNOWN_FLAGS = R.flag_bits(R.FLAGS)

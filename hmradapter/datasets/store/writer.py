@@ -17,11 +17,11 @@ from mmengine.logging import print_log
 
 from hmradapter.fileio import atomic_write, remove_partial_files
 
-from .record import RECORD
-from .store import PreparedStore, StoreError, differences, is_complete, layout
-from .store_assembly import RefusedError, assemble
-from .store_part import Part, sampled_digest
-from .store_units import UnitWriter, convert_units
+from ..record import RECORD
+from .assembly import RefusedError, assemble
+from .part import Part, sampled_digest
+from .prepared import PreparedStore, StoreError, differences, is_complete, layout
+from .units import UnitWriter, convert_units
 
 __all__ = ['Part', 'build_store', 'sampled_digest']
 

@@ -22,8 +22,8 @@ from mmengine.logging import print_log
 
 from hmradapter.fileio import sha256_file
 
+from ..record import FIELDS, FLAGS, INDEX, JOINT_ORDERS, RECORD, SCHEMA, SIDES
 from .npy_rows import NpyFolder
-from .record import FIELDS, FLAGS, INDEX, JOINT_ORDERS, RECORD, SCHEMA, SIDES
 
 MANIFEST = 'manifest.json'
 VERTICES = 'verts.npy'

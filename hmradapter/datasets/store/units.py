@@ -26,7 +26,7 @@ from tqdm import tqdm
 from hmradapter.fileio import atomic_write, load_npz
 
 from .image_tars import write_tars
-from .store_part import Part, check_part
+from .part import Part, check_part
 
 KEY_BYTES = 96
 AHEAD = 4  # units given to each process beyond the one it works on: enough to never wait, little to throw away

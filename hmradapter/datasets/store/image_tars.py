@@ -12,8 +12,8 @@ import numpy as np
 
 from hmradapter.fileio import atomic_write
 
-from .images import ImageFileError, read_encoded
-from .store_part import Part
+from ..images import ImageFileError, read_encoded
+from .part import Part
 
 TAR_BYTES = 2 * 10 ** 9
 SUFFIXES = {b'\xff\xd8': '.jpg', b'\x89P': '.png'}

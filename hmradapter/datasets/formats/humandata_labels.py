@@ -13,13 +13,13 @@ from hmradapter.geometry.kinematics import chain_product
 from hmradapter.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from hmradapter.structures.joints import ARM_CHAIN, HAND21_FROM_SMPLX144
 
+from ..finite import finite_rows
+from ..labels import MIN_DEPTH
+from ..record import GENDERS, MODELS, SIDES, set_flag
+from ..store.part import Part
+from ..store.rules import PROJECTION_PX, PROJECTION_SHARE
 from .finger_convention import hand_means
-from .finite import finite_rows
 from .humandata import LARGEST_BETA, HumanData
-from .labels import MIN_DEPTH
-from .record import GENDERS, MODELS, SIDES, set_flag
-from .store_part import Part
-from .store_rules import PROJECTION_PX, PROJECTION_SHARE
 
 BETAS, EXPRESSIONS = 16, 10  # that a record holds
 PART_BOXES = dict(lhand_bbox_xywh='left_hand', rhand_bbox_xywh='right_hand', face_bbox_xywh='face')

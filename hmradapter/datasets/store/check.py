@@ -1,4 +1,4 @@
-"""Whether a prepared store keeps its word: every rule of `store_rules`, shard by shard, and every problem by key and field."""
+"""Whether a prepared store keeps its word: every rule of `rules`, shard by shard, and every problem by key and field."""
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from hmradapter.fileio import sha256_file
 
-from .images import THREADS, ImageFileError, probe_image, verify_image
-from .record import HAND_VIEW, PERSON_VIEW, SIDES, flag_bits
-from .store import PreparedStore
-from .store_rules import broken_rules
+from ..images import THREADS, ImageFileError, probe_image, verify_image
+from ..record import HAND_VIEW, PERSON_VIEW, SIDES, flag_bits
+from .prepared import PreparedStore
+from .rules import broken_rules
 
 SAMPLE = 1000                                      # images looked at, spread over the store, unless all are asked for
 EXAMPLES = 3
