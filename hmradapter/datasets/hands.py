@@ -2,9 +2,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
-from hmradapter.geometry.rotations import axis_angle_to_rotmat
+from hmradapter.geometry.rotations import axis_angles_to_rotmats
 from hmradapter.registry import DATASETS
 
 from .guidance import BodyGuidance
@@ -70,7 +69,7 @@ def hand_labels(record: np.void, hand: str) -> dict:
     has = {name: float(bool(flags & bit)) for name, bit in LABELS[hand].items()}
     axis_angles = np.concatenate((record['hand_global_orient'][side][None], record['hand_pose'][side],
                                   record['global_orient'][None], record['body_pose']))
-    global_orient, hand_pose, body_pose = axis_angle_to_rotmat(torch.from_numpy(axis_angles)).split((1, 15, 22))
+    global_orient, hand_pose, body_pose = axis_angles_to_rotmats(axis_angles).split((1, 15, 22))
     return dict(global_orient=global_orient, hand_pose=hand_pose, body_pose=body_pose,
                 betas=as_tensor(record['hand_betas'][side]), keypoints_2d=as_tensor(record['hand_kpts2d'][side]),
                 keypoints_3d=as_tensor(record['hand_kpts3d'][side]), has_global_orient=has['has_global_orient'],

@@ -2,7 +2,7 @@
 import numpy as np
 import torch
 
-from hmradapter.geometry.rotations import axis_angle_to_rotmat
+from hmradapter.geometry.rotations import axis_angles_to_rotmats
 from hmradapter.registry import DATASETS
 from hmradapter.structures.joints import POSE53_PARTS, WHOLE137_FROM_SMPLX144
 
@@ -70,9 +70,10 @@ def person_labels(record: np.void) -> dict:
         pose[part], pose_valid[part] = torch.from_numpy(vectors[name]), torch.as_tensor(valid[name], dtype=torch.float32)
     neutral = MODELS[record['model']] == 'smplx' and GENDERS[record['gender']] == 'neutral'
     has_betas = has('has_betas') * neutral
-    return dict(pose=axis_angle_to_rotmat(pose), pose_valid=pose_valid, keypoints_2d=as_tensor(record['kpts2d'][ORDER]),
-                keypoints_3d=as_tensor(record['kpts3d'][ORDER]), betas=as_tensor(record['betas'][:NUM_BETAS]) * has_betas,
-                has_betas=has_betas, expression=as_tensor(record['expression']), has_expression=has('has_expression'),
+    return dict(pose=axis_angles_to_rotmats(pose.numpy()), pose_valid=pose_valid,
+                keypoints_2d=as_tensor(record['kpts2d'][ORDER]), keypoints_3d=as_tensor(record['kpts3d'][ORDER]),
+                betas=as_tensor(record['betas'][:NUM_BETAS]) * has_betas, has_betas=has_betas,
+                expression=as_tensor(record['expression']), has_expression=has('has_expression'),
                 transl=as_tensor(record['transl']))
 
 

@@ -7,9 +7,11 @@ Axis-angle, quaternion and geodesic maths is `roma`'s; the 6D layouts are ours.
 """
 import math
 
+import numpy as np
 import roma
 import torch
 import torch.nn.functional as F
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 
@@ -41,6 +43,12 @@ def rotmat_to_interleaved_rot6d(rotmat: Tensor) -> Tensor:
 def axis_angle_to_rotmat(axis_angle: Tensor) -> Tensor:
     """Rotation by |v| radians about v, (..., 3) -> (..., 3, 3). Zero is the identity; gradients stay finite there."""
     return roma.rotvec_to_rotmat(axis_angle)
+
+
+def axis_angles_to_rotmats(axis_angles: np.ndarray) -> Tensor:
+    """The same for a sample's labels (N, 3), without gradients, (N, 3, 3) of their dtype. SciPy's compiled code takes a
+    thirtieth of the time of torch's many small calls, which data workers feel."""
+    return torch.from_numpy(Rotation.from_rotvec(axis_angles).as_matrix().astype(axis_angles.dtype))
 
 
 def rotmat_to_axis_angle(rotmat: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch.testing import assert_close
 
 from hmradapter.geometry.rotations import (
     axis_angle_to_rotmat,
+    axis_angles_to_rotmats,
     degrees_to_radians,
     geodesic_angle,
     interleaved_rot6d_to_rotmat,
@@ -53,6 +54,15 @@ def test_a_zero_vector_gives_zero_columns_and_finite_gradients():
 @given(rotvecs())
 def test_axis_angle_round_trip(rotvec):
     assert_close(rotmat_to_axis_angle(axis_angle_to_rotmat(rotvec)), rotvec, rtol=0, atol=1e-7)
+
+
+@given(rotvecs(5))
+def test_labels_of_a_sample_are_turned_alike(rotvec):
+    rotvec = rotvec.reshape(-1, 3)
+    assert_close(axis_angles_to_rotmats(rotvec.numpy()), axis_angle_to_rotmat(rotvec), rtol=0, atol=1e-9)
+    single = axis_angles_to_rotmats(rotvec.float().numpy())
+    assert single.dtype == torch.float32
+    assert_close(single, axis_angle_to_rotmat(rotvec).float(), rtol=0, atol=1e-6)
 
 
 @given(rotvecs())

@@ -123,7 +123,7 @@ class GuidanceNoise(BaseTransform):
         draw = results['guidance_draw']
         body = results['body_pose'] * float(draw['keep'])
         if draw['rotvec'].any():
-            body = body @ rotations.axis_angle_to_rotmat(torch.from_numpy(draw['rotvec']))
+            body = body @ rotations.axis_angles_to_rotmats(draw['rotvec'])
         results['body_pose'] = body
         results['has_body_pose'] = results['has_body_pose'] * float(draw['keep'])
         return results
