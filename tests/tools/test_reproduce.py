@@ -135,7 +135,8 @@ def test_orders_that_differ_are_said_first(tmp_path):
     assert 'Order by PVE: 21 of 21 pairs of rows are as in the paper.' in text and text.count('**yes**') == 4
     text, _ = report_of('3', dict(means, no6_ours=50.0), tmp_path)
     assert 'Order by PVE: 15 of 21' in text and text.index('These are not') < text.index('### Rows')
-    assert text.count('(beyond chance)') == 6 and text.count('**no**') == 2
+    assert 'Order by PVE with true guidance: 15 of 21' in text
+    assert text.count('(beyond chance)') == 12 and text.count('**no**') == 2
     assert '| 38.5 | 36.00' in text and '24.1 (-37 %) | 50.00' in text  # the paper's figure beside ours
     assert (tmp_path / 'occlusion.png').stat().st_size > 5000 and '![PVE by occlusion](occlusion.png)' in text
     html = page(blocks, 't')

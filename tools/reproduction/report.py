@@ -66,9 +66,10 @@ def blocks(results: Results, folder: Path, command: str, counts: dict[str, int])
     if table.number:
         text = ('The paper\'s figures are of another data set, other experts and another scale: only the order of rows and '
                 'relative changes compare.')
-        if any(row.guided for row in results.rows):
+        guided = any(row.guided for row in results.rows)
+        if guided:
             text += ' Rows that are guided are told here with **predicted** guidance; the paper\'s are guided by the truth.'
-        found += [Text(text), *_order(results, MAIN)]
+        found += [Text(text), *_order(results, MAIN), *(_order(results, MAIN, 'true') if guided else [])]
         if HANDS in table.measures:
             found += _order(results, HANDS)
     if table.number == 3:
@@ -83,13 +84,15 @@ def blocks(results: Results, folder: Path, command: str, counts: dict[str, int])
     return found
 
 
-def _order(results: Results, measure: str) -> list[Block]:
-    """Pairs of rows whose order is not the paper's, first of all."""
+def _order(results: Results, measure: str, guidance: str | None = None) -> list[Block]:
+    """Pairs of rows whose order is not the paper's, first of all; by the headline, or with another guidance."""
+    def told(row: Row) -> Estimate:
+        return results.of(row, measure, f'target-{guidance}' if guidance and row.guided else None)
+
     rows = [row for row in results.rows if measure in row.paper]
     swapped, agreed = [], 0
     for a, b in combinations(rows, 2):
-        here = results.of(a, measure).draws - results.of(b, measure).draws
-        difference = Estimate.of(results.of(a, measure).mean - results.of(b, measure).mean, here)
+        difference = Estimate.of(told(a).mean - told(b).mean, told(a).draws - told(b).draws)
         if (row_gap := a.paper[measure] - b.paper[measure]) * difference.mean < 0:
             better, worse, sign = (a, b, 1) if difference.mean < 0 else (b, a, -1)
             interval = sorted((-sign * difference.low, -sign * difference.high))
@@ -100,7 +103,8 @@ def _order(results: Results, measure: str) -> list[Block]:
         else:
             agreed += 1
     total = agreed + len(swapped)
-    return [Text(f'**Order by {measure}: {agreed} of {total} pairs of rows are as in the paper.**'
+    how = f' with {guidance} guidance' if guidance else ''
+    return [Text(f'**Order by {measure}{how}: {agreed} of {total} pairs of rows are as in the paper.**'
                  + (' These are not:' if swapped else '')), *([Items(swapped)] if swapped else [])]
 
 
@@ -166,9 +170,10 @@ def _guidance(results: Results) -> list[Block]:
     guided = [row for row in results.rows if row.guided]
     if not guided:
         return []
-    kinds = ('true', 'predicted', 'none') if results.table.part == 'hand' else ('true', 'predicted')
+    kinds = dict(true='true', predicted='predicted', none='no') if results.table.part == 'hand' else dict(
+        true='true', predicted='predicted')
     rows = [[row.title, *(str(results.of(row, MAIN, f'target-{kind}')) for kind in kinds)] for row in guided]
-    return [Heading('What guides', 3), Grid([f'{MAIN} of guided rows', *(f'{kind} guidance' for kind in kinds)], rows)]
+    return [Heading('What guides', 3), Grid([f'{MAIN} of guided rows', *(f'{name} guidance' for name in kinds.values())], rows)]
 
 
 def _quartiles(results: Results, folder: Path) -> list[Block]:
