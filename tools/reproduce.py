@@ -1,143 +1,194 @@
 """Reproduce a table of the paper: train and evaluate all of its rows, and write what came out beside the paper's figures.
 
     python tools/reproduce.py --table 5 --scale smoke                 does everything run?
-    python tools/reproduce.py --table 3 --scale tiny --seeds 3        on the open world, hours on 2 cores
+    python tools/reproduce.py --table 3 --scale tiny --seeds 3        on the open world, an hour and more on 2 cores
     python tools/reproduce.py --table 3 --scale tiny --rows base no6_ours --seeds 1
-    python tools/reproduce.py --table 3 --scale paper --gpus 4 --cfg-options expert=data/weights/hamer.safetensors
     python tools/reproduce.py --table 1 --scale tiny                  whole persons, by the adapters of tables 3 and 4
     python tools/reproduce.py --table beyond-hand --scale tiny        LoRA, bottlenecks, our own design
+    python tools/reproduce.py --table 3 --scale paper --gpus 4 --hand-expert data/weights/hamer.safetensors \\
+        --body-expert data/weights/smplerx.safetensors                on ARCTIC
 
 Run again, it goes on where it stopped and skips what is done. Writes results.json (every run with the errors of every sample),
-report.md and report.html to <work-dir>/<scale>/table-<name>.
+report.md and report.html to <work-dir>/<scale>/table-<name>: all rows and seeds that are done, whichever were asked for.
 """
 import argparse
 import concurrent.futures
+import itertools
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))  # tools are run as files
 
 from analysis_tools.count_params import build  # noqa: E402
+from reproduction.commands import Processes, RunError, read_options  # noqa: E402
 from reproduction.document import Heading, Text, markdown, page  # noqa: E402
 from reproduction.report import Results, blocks  # noqa: E402
-from reproduction.runs import Run, RunError, predict_bodies  # noqa: E402
+from reproduction.runs import Run  # noqa: E402
 from reproduction.scales import SCALES, Scale  # noqa: E402
 from reproduction.tables import BEYOND, TABLES, Table, table  # noqa: E402
 
 from hmradapter.engine.config import load_config  # noqa: E402
 from hmradapter.fileio import atomic_write  # noqa: E402
 
+EXPERTS = ('hand', 'body')
+
 
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--table', required=True, help=f'one of {", ".join(TABLES | BEYOND)}')
     parser.add_argument('--scale', choices=sorted(SCALES), default='tiny')
-    parser.add_argument('--seeds', type=int, help='runs of each row (default: the scale\'s)')
+    parser.add_argument('--seeds', type=positive, help='runs of each row (default: the scale\'s)')
     parser.add_argument('--rows', nargs='+', metavar='ROW', help='only these rows, by key')
-    parser.add_argument('--parallel', type=int, help='runs at the same time (default: one a core, one with GPUs)')
-    parser.add_argument('--gpus', type=int, default=0, help='processes of each training, on GPUs')
+    parser.add_argument('--parallel', type=positive, help='runs at the same time (default: one a core, or one with a GPU)')
+    parser.add_argument('--gpus', type=int, default=0, help='processes of each training, a GPU each (default: one process)')
+    for part in EXPERTS:
+        parser.add_argument(f'--{part}-expert', metavar='FILE', help='its weights, at the scale "paper"')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/reproduce'))
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='for every training and evaluation')
     args = parser.parse_args(argv)
     args.seeds = args.seeds or SCALES[args.scale].seeds
-    args.parallel = args.parallel or (1 if args.gpus else os.cpu_count() or 1)
+    args.parallel = args.parallel or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
     return args
+
+
+def positive(text: str) -> int:
+    """A count on the command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'{number} is not a count: give 1 or more')
+    return number
 
 
 def main(argv=None) -> None:
     args = parse_args(argv)
     scale = SCALES[args.scale]
     try:
-        chosen = rows_of(table(args.table), args.rows)
-        runs = [Run(chosen.part, row, seed, scale, args.work_dir, args.gpus, tuple(args.cfg_options))
-                for row in chosen.rows for seed in range(args.seeds)]
-        runs = [run for run in runs if run.seed == 0 or run.draws]
+        chosen = table(args.table)
+        check_options(args, scale)
+        runs = [run for row in rows_of(chosen, args.rows) for seed in range(args.seeds)
+                if (run := run_of(chosen, row, seed, args)).draws or seed == 0]
+        check_experts(runs, args, scale)
         make_scenes(scale, chosen.part)
-        records = perform(runs, args)
+        perform(runs, args)
     except (ValueError, FileNotFoundError, RunError) as error:
         sys.exit(f'{Path(sys.argv[0]).name}: {error}')
     command = f'python tools/reproduce.py {shlex.join(sys.argv[1:] if argv is None else argv)}'
     folder = args.work_dir / scale.name / f'table-{args.table}'
-    write(folder, chosen, records, command)
+    write(folder, chosen, done(chosen, args), scale, command)
     print(f'{(folder / "report.html").resolve().as_uri()}')
 
 
-def rows_of(found: Table, keys: list[str] | None) -> Table:
-    """The table with these rows only."""
-    if keys is None:
-        return found
+def check_options(args: argparse.Namespace, scale: Scale) -> None:
+    """ValueError for options that would change what the report says of itself."""
+    if 'randomness.seed' in read_options(args.cfg_options):
+        raise ValueError('--cfg-options has randomness.seed: rows run with the seeds 0, 1, ..., as many as --seeds says.')
+    given = [f'--{part}-expert' for part in EXPERTS if experts(args).get(part)]
+    if scale.named_experts and given:
+        raise ValueError(f'{" and ".join(given)}: at the scale {scale.name} the configs name the experts.')
+
+
+def check_experts(runs: list[Run], args: argparse.Namespace, scale: Scale) -> None:
+    """ValueError where an expert would have random weights."""
+    needed = sorted(set().union(*(run.needed_experts for run in runs)))
+    missing = [f'--{part}-expert' for part in needed if part not in experts(args)]
+    if not scale.named_experts and missing:
+        raise ValueError(f'this table needs {" and ".join(missing)} at the scale {scale.name}: the weights of HaMeR and '
+                         'SMPLer-X, see docs/training.md.')
+
+
+def experts(args: argparse.Namespace) -> dict[str, str]:
+    """Weights by part, as far as they are given."""
+    given = {part: getattr(args, f'{part}_expert') for part in EXPERTS}
+    return {part: path for part, path in given.items() if path}
+
+
+def rows_of(found: Table, keys: list[str] | None) -> list:
+    """The rows of a table with these keys."""
     known = [row.key for row in found.rows]
-    unknown = sorted(set(keys) - set(known))
+    unknown = sorted(set(keys or ()) - set(known))
     if unknown:
         raise ValueError(f'--rows names {unknown}; the table has {known}.')
-    return Table(found.number, found.part, found.title, found.measures, tuple(row for row in found.rows if row.key in keys))
+    return [row for row in found.rows if keys is None or row.key in keys]
+
+
+def run_of(found: Table, row, seed: int, args: argparse.Namespace) -> Run:
+    return Run(found.part, row, seed, SCALES[args.scale], args.work_dir, args.gpus, experts(args), tuple(args.cfg_options))
+
+
+def done(found: Table, args: argparse.Namespace) -> dict[str, list[dict]]:
+    """Records of all runs of a table that are done, by row and seed."""
+    records = {}
+    for row in found.rows:
+        of_row = (run_of(found, row, seed, args).record() for seed in itertools.count())
+        records[row.key] = list(itertools.takewhile(lambda record: record is not None, of_row))
+    return {key: of_row for key, of_row in records.items() if of_row}
 
 
 def make_scenes(scale: Scale, part: str) -> None:
     """The open world's scenes that runs of a part read and its adapters learn from, where they are not there yet."""
     folders = {*scale.data[part].values(), *scale.data['hand'].values()}
     for folder, command in scale.scenes.items():
-        if folder in folders:
-            subprocess.run([sys.executable, *command, '--out', folder], check=True)
+        if folder in folders and subprocess.run([sys.executable, *command, '--out', folder]).returncode:
+            raise RunError(f'scenes were not made: {command[0]} says above what is missing.')
 
 
-def perform(runs: list[Run], args: argparse.Namespace) -> dict[str, list[dict]]:
-    """All runs, several at a time, after those whose adapters they load; {row key: records by seed}. An error or an interrupt
-    ends the processes of all."""
+def perform(runs: list[Run], args: argparse.Namespace) -> None:
+    """All runs, several at a time, after those whose adapters they load. An error or an interrupt ends the processes of all."""
     needed = {need.folder: need for run in runs for need in run.needs}
     if needed:
         perform(list(needed.values()), args)
-    running: set[subprocess.Popen] = set()
-    options = tuple(['--cfg-options', *args.cfg_options] if args.cfg_options else ())
-    guided = [run for run in runs if run.part == 'hand' and run.row.guided]
-    if guided:
-        wanted = [(domain, 'val') for domain in guided[0].folders]
-        wanted += [('target', 'train')] if any(run.row.train_guidance == 'predicted' for run in guided) else []
-        for domain, split in tqdm(wanted, desc='bodies that guide, predicted'):
-            predict_bodies(args.work_dir, guided[0].scale, domain, split, options, running)
-    lock = threading.Lock()
+    processes = Processes()
     with tqdm(total=len(runs), desc=f'{runs[0].part}, table {args.table}', unit='run',
               bar_format='{l_bar}{bar}| {n:.2f}/{total} runs [{elapsed}<{remaining}]') as bar:
+        lock = threading.Lock()
+
         def advance(share: float) -> None:
             with lock:
                 bar.update(share)
         with concurrent.futures.ThreadPoolExecutor(args.parallel) as pool:
-            jobs = {pool.submit(run.perform, advance, running): run for run in runs}
             try:
-                for job in concurrent.futures.as_completed(jobs):
+                predict_bodies(runs, processes)
+                for job in concurrent.futures.as_completed([pool.submit(run.perform, advance, processes) for run in runs]):
                     job.result()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                for process in tuple(running):
-                    process.terminate()
+                processes.stop()
                 raise
-    records: dict[str, list[dict]] = {}
-    for job, run in jobs.items():
-        records.setdefault(run.row.key, []).append(job.result())
-    return {key: sorted(found, key=lambda record: record['seed']) for key, found in records.items()}
 
 
-def write(folder: Path, chosen: Table, records: dict[str, list[dict]], command: str) -> None:
+def predict_bodies(runs: list[Run], processes: Processes) -> None:
+    """The bodies that guide hands in these runs, where they are missing."""
+    guided = [run for run in runs if run.guided_by_bodies]
+    splits = [(domain, 'val') for domain in guided[0].folders] if guided else []
+    if any(run.row.train_guidance == 'predicted' for run in guided):
+        splits.append(('target', 'train'))
+    for domain, split in tqdm(splits, desc='bodies that guide, predicted', disable=not splits):
+        guided[0].guide.predict(domain, split, processes)
+
+
+def write(folder: Path, found: Table, records: dict[str, list[dict]], scale: Scale, command: str) -> None:
     """results.json and the report."""
     counts = {row.key: trainable_at_full_size(f'configs/ablations/{row.config}.py')
-              for row in chosen.rows if row.config and not chosen.part.startswith('dual')}
+              for row in found.rows if row.config and found.part in EXPERTS}
     with atomic_write(folder / 'results.json', 'w') as file:
-        json.dump(dict(table=chosen.number, part=chosen.part, command=command, full_size_parameters=counts,
-                       runs=[record for found in records.values() for record in found]), file)
-    found = [Heading(chosen.title.capitalize(), 1),
-             Text('Made by `tools/reproduce.py`; docs/evaluation.md says what is measured.'),
-             *blocks(Results(chosen, records), folder, command, counts)]
+        json.dump(dict(table=found.number, part=found.part, command=command, full_size_parameters=counts,
+                       runs=[record for of_row in records.values() for record in of_row]), file)
+    told = [Heading(found.title.capitalize(), 1),
+            Text('Made by `tools/reproduce.py`; docs/evaluation.md says what is measured.'),
+            *blocks(Results(found, records), folder, command, counts, same_data=not scale.scenes)]
     with atomic_write(folder / 'report.md', 'w') as file:
-        file.write(markdown(found, folder))
+        file.write(markdown(told, folder))
     with atomic_write(folder / 'report.html', 'w') as file:
-        file.write(page(found, chosen.title))
+        file.write(page(told, found.title))
 
 
 def trainable_at_full_size(config: str) -> int:
@@ -147,4 +198,5 @@ def trainable_at_full_size(config: str) -> int:
 
 
 if __name__ == '__main__':
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends as well
     main()

@@ -141,6 +141,13 @@ def test_joints_that_another_expert_read_stand_in_for_predicted_ones():
     assert (moved - own).abs().max() > 1e-3
 
 
+def test_without_joints_no_knuckle_is_seen():
+    adapter, blind = (awake(BodyAdapter(**OWN, test_joints=joints)).eval() for joints in ('predicted', 'none'))
+    maps = hands()
+    assert torch.equal(blind.offset(maps), adapter.offset(maps, dict(has_hands=torch.zeros(3, 2))))
+    assert not torch.equal(blind.offset(maps), adapter.offset(maps))
+
+
 def test_annotation_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="train_joints is 'annotation', but .*HeatmapTargets"):
         BodyAdapter(**OWN).train().offset(hands())

@@ -1,7 +1,10 @@
 """The experiment programme: rows that exist, numbers with intervals, a report that says first where the paper is not met."""
 import json
-import subprocess
+import runpy
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / 'tools'))
 
-from reproduction import estimates, report, runs  # noqa: E402
+from reproduction import commands, estimates, report, runs  # noqa: E402
+from reproduction.commands import Clock, Processes, RunError  # noqa: E402
 from reproduction.document import Grid, Heading, Items, Text, markdown, page  # noqa: E402
 from reproduction.runs import Run  # noqa: E402
 from reproduction.scales import SCALES  # noqa: E402
@@ -44,30 +48,58 @@ def record(row, mean, seed=0, **options):
                 evaluations={f'{domain}{kind}': found for domain in ('target', 'source') for kind in kinds}, **options)
 
 
-@pytest.mark.parametrize('scale', ['smoke', 'paper'])
-@pytest.mark.parametrize('part', ['hand', 'body', 'dual', 'dual_ehf', 'dual_3dpw'])
-def test_a_row_is_a_config_at_every_scale(part, scale, tmp_path):
-    """One row of each kind: tests/models/test_ablation_rows.py loads them all."""
-    rows = {row.key: row for found in ALL if found.part == part for row in found.rows}
-    for key in {'base', 'no2_scratch', 'no6_ours', *rows} if part.startswith('dual') else ('base', 'no2_scratch', 'no6_ours'):
-        if key not in rows:
-            continue
-        run = Run(part, rows[key], 1, SCALES[scale], tmp_path)
-        cfg = load_config(run.config, values(run.training_options()))
-        assert run.iterations == (cfg.train_cfg.max_iters if run.trains else 0)
-        assert not run.trains or cfg.randomness.seed == 1
-        loaded = [cfg.model.body.adapter_file, cfg.model.hand.adapter_file] if part.startswith('dual') else []
-        assert [need.weights for need in run.needs] == [Path(path) for path in reversed(loaded) if path]
-        if key == 'no2_scratch':
-            assert run.iterations == 2 * (SCALES[scale].iterations or 10_000)
-        names = [wanted.name for wanted in run.evaluations]
-        assert len(set(names)) == len(names) and report.headline(rows[key]) in names
-        for wanted in run.evaluations:
-            load_config(run.config, values(run.test_options(wanted)))
+@pytest.fixture(scope='module')
+def tool():
+    """tools/<name>.py by name, as a command has it."""
+    return lambda name: runpy.run_path(str(ROOT / 'tools' / f'{name}.py'))
 
 
-def values(options):
-    return {name: runs._value(text) for name, text in options.items()}
+def all_rows():
+    return {(found.part, row.key): row for found in ALL for row in found.rows}
+
+
+@pytest.mark.parametrize('scale', ['smoke', 'tiny', 'paper'])
+@pytest.mark.parametrize('part, key', sorted(all_rows()), ids='-'.join)
+def test_a_row_is_commands_that_exist_and_configs_that_load(part, key, scale, tool, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    given = {} if SCALES[scale].named_experts else dict(hand='hamer.safetensors', body='smplerx.safetensors')
+    run = Run(part, all_rows()[part, key], 1, SCALES[scale], tmp_path, experts=given)
+    cfg = run._config()
+    if run.trains:
+        args = tool('train')['parse_args'](run.training_command()[2:])
+        trained = load_config(args.config, args.cfg_options)
+        assert trained.randomness.seed == 1 and trained.train_cfg.max_iters == run.iterations == cfg.train_cfg.max_iters
+        assert run.iterations == (2 if key == 'no2_scratch' else 1) * (SCALES[scale].iterations or 10_000)
+        guided = trained.train_dataloader.dataset.guidance.path if part == 'hand' else None
+        assert (guided is not None) == (run.row.train_guidance == 'predicted')
+        assert part != 'hand' or trained.val_dataloader.dataset.guidance.source == 'annotation'
+        scratch = key == 'no2_scratch'
+        assert scratch == (trained.model.expert is None)
+        assert scratch or scale != 'paper' or trained.model.expert == given[part]
+    names = [wanted.name for wanted in run.evaluations]
+    assert len(set(names)) == len(names) and report.headline(run.row) in names
+    for wanted in run.evaluations:
+        args = tool('test')['parse_args'](run.evaluation_arguments(wanted))
+        tested = load_config(args.config, args.cfg_options)
+        if part.startswith('dual'):
+            loaded = [tested.model.body.adapter_file, tested.model.hand.adapter_file]
+            assert [str(need.weights) for need in run.needs] == [path for path in reversed(loaded) if path]
+            assert scale != 'paper' or (tested.model.body.expert, tested.model.hand.expert) == (given['body'], given['hand'])
+
+
+def test_the_user_s_options_win_but_for_what_the_report_says_of_itself(tmp_path):
+    run = Run('hand', TABLES['3'].rows[-1], 0, SCALES['tiny'], tmp_path, options=('iterations=50',))
+    assert run.iterations == 50
+
+
+@pytest.mark.parametrize('arguments, told', [
+    (['--cfg-options', 'randomness.seed=3'], 'as many as --seeds says'), (['--cfg-options', 'iterations'], 'must be KEY=VALUE'),
+    (['--hand-expert', 'x'], 'the configs name the experts'), (['--rows', 'no9'], "names ['no9']"),
+    (['--scale', 'paper', '--hand-expert', 'x'], 'needs --body-expert'), (['--seeds', '0'], '0 is not a count')])
+def test_mistakes_are_told_plainly(arguments, told, tool, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        tool('reproduce')['main'](['--table', '3', *arguments])
+    assert told in f'{stopped.value} {capsys.readouterr().err}'
 
 
 def test_every_row_has_its_file():
@@ -83,8 +115,7 @@ def test_rows_that_share_a_folder_share_their_runs():
         assert len(set(keys)) == len(keys)
         for row in found.rows:
             same = rows.setdefault((found.part, row.key), row)
-            assert (same.config, same.guided, same.steps, same.train_guidance) == (row.config, row.guided, row.steps,
-                                                                                  row.train_guidance)
+            assert (same.config, same.guided, same.train_guidance) == (row.config, row.guided, row.train_guidance)
     for found in ALL:
         for row in found.rows:
             assert all(rows[part, need.key].config == need.config for part, need in row.adapters.items())
@@ -132,7 +163,8 @@ def test_orders_that_differ_are_said_first(tmp_path):
     order = ['no6_ours', 'no5_image_tokens', 'no4_concatenation', 'base', 'no1_full', 'no2_scratch', 'no3_decoder']
     means = {key: 30.0 + 2 * place for place, key in enumerate(order)}
     text, blocks = report_of('3', means, tmp_path)
-    assert 'Order by PVE: 21 of 21 pairs of rows are as in the paper.' in text and text.count('**yes**') == 4
+    assert 'Order by PVE: 21 of 21 pairs of rows are as in the paper, 21 of them beyond chance.' in text
+    assert text.count('**yes**') == 4
     text, _ = report_of('3', dict(means, no6_ours=50.0), tmp_path)
     assert 'Order by PVE: 15 of 21' in text and text.index('These are not') < text.index('### Rows')
     assert 'Order by PVE with true guidance: 15 of 21' in text
@@ -153,6 +185,13 @@ def test_rows_beyond_the_paper_are_told_against_its_adapter(tmp_path):
     assert '| kinematic guidance (our design) | -25.0 % [' in told and '| frozen expert | +25.0 % [' in told
 
 
+def test_a_difference_within_chance_is_not_shown(tmp_path):
+    found = TABLES['3']
+    records = {row.key: [record(row, 30.0)] for row in found.rows}
+    text = markdown(report.blocks(report.Results(found, records), tmp_path, 'c', {}), tmp_path)
+    assert text.count('**not shown**') == 4 and 'Order by PVE: 21 of 21 pairs of rows are as in the paper, 0 of them' in text
+
+
 def test_rows_that_were_not_run_are_left_out(tmp_path):
     found = TABLES['3']
     records = {row.key: [record(row, 30.0)] for row in found.rows[:2]}
@@ -166,25 +205,71 @@ def test_a_document_says_the_same_in_both_forms(tmp_path):
     assert '<h2>A</h2><p>b <b>c</b> <code>d</code> &lt;e&gt;</p><ul><li>f</li><li>g</li></ul>' in page(blocks, 't')
 
 
-def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
-    run = Run('hand', TABLES['3'].rows[-1], 0, SCALES['smoke'], tmp_path)
-    run._begin()
-    (run.folder / 'run.json').write_text(json.dumps(dict(identity=run.identity(), row='no6_ours')))
+@pytest.fixture
+def ours(tmp_path):
+    return Run('hand', TABLES['3'].rows[-1], 0, SCALES['smoke'], tmp_path)
+
+
+def test_what_is_done_is_not_done_again(ours):
+    ours.folder.mkdir(parents=True)
+    ours._begin(ours.identity())
+    (ours.folder / 'run.json').write_text(json.dumps(dict(identity=ours.identity(), row='no6_ours')))
     shares = []
-    assert run.perform(shares.append, set())['row'] == 'no6_ours' and shares == [1.0]
-    (run.folder / 'run.json').write_text(json.dumps(dict(identity='another config', row='no6_ours')))
-    (run.folder / 'identity').write_text('another config')
-    assert run.record() is None
-    run._begin()
-    assert sorted(path.name for path in run.folder.iterdir()) == ['identity']
+    assert ours.perform(shares.append, Processes())['row'] == 'no6_ours' and shares == [1.0]
+    assert json.loads((ours.folder / 'versions.json').read_text())['commit']
+
+
+def test_what_another_config_left_makes_room(ours):
+    ours.folder.mkdir(parents=True)
+    (ours.folder / 'identity').write_text('another config')
+    (ours.folder / 'half.pth').touch()
+    ours._begin('this')
+    assert sorted(path.name for path in ours.folder.iterdir()) == ['identity', 'versions.json']
+    (ours.folder / 'run.json').write_text(json.dumps(dict(identity='0123456789', row='no6_ours')))
+    assert ours.record() is None
+    ours._begin('that')
+    aside = ours.folder.with_name('seed0.01234567')
+    assert json.loads((aside / 'run.json').read_text())['row'] == 'no6_ours' and not (ours.folder / 'run.json').exists()
+
+
+def test_two_processes_do_not_share_a_folder(ours):
+    with runs._alone_in(ours.folder), pytest.raises(RunError, match="another process's"):
+        ours.perform(lambda share: None, Processes())
+
+
+def test_seconds_of_all_starts_are_kept(tmp_path):
+    for seconds in (0.05, 0.1):
+        with pytest.raises(KeyboardInterrupt), Clock(tmp_path / 'seconds.json').counting('training'):
+            time.sleep(seconds)
+            raise KeyboardInterrupt
+    assert 0.15 <= Clock(tmp_path / 'seconds.json').seconds['training'] < 1
+
+
+def test_stopped_processes_end_and_none_begins(tmp_path):
+    processes, ended = Processes(), []
+
+    def sleep():
+        with pytest.raises(RunError, match=f'exit status {-signal.SIGTERM}'):
+            processes.run([sys.executable, '-c', 'import time; print("up", flush=True); time.sleep(60)'], tmp_path / 'log')
+        ended.append(True)
+    thread = threading.Thread(target=sleep)
+    thread.start()
+    while 'up' not in commands.tail(tmp_path / 'log', 1):
+        time.sleep(0.05)
+    processes.stop()
+    thread.join(10)
+    assert ended
+    with pytest.raises(RunError, match='stopped'):
+        processes.run([sys.executable, '-c', ''], tmp_path / 'log')
 
 
 def test_what_is_done_is_done_again_when_what_it_depends_on_has_changed(tmp_path, monkeypatch):
     ours, base = (Run('hand', row, 0, SCALES['smoke'], tmp_path) for row in (TABLES['3'].rows[-1], TABLES['3'].rows[0]))
     dual = Run('dual', TABLES['1'].rows[2], 0, SCALES['smoke'], tmp_path)
     before = [run.identity() for run in (ours, base, dual)]
-    mark = runs._file_mark
-    monkeypatch.setattr(runs, '_file_mark', lambda path: 'new' if path and 'whole_body' in path else mark(path))
+    mark = commands.file_mark
+    for module in (runs, sys.modules['reproduction.guides']):
+        monkeypatch.setattr(module, 'file_mark', lambda path: 'new' if path and 'whole_body' in path else mark(path))
     after = [run.identity() for run in (ours, base, dual)]  # by other bodies that guide
     assert after[0] != before[0] and after[1] == before[1] and after[2] != before[2]
 
@@ -201,18 +286,12 @@ def test_whole_persons_are_told_against_the_expert_and_by_their_hands(tmp_path):
 
 
 def test_a_failing_command_shows_the_end_of_its_log(tmp_path):
-    with pytest.raises(runs.RunError, match='(?s)exit status 3.*the reason'):
-        runs.run_command([sys.executable, '-c', 'print("the reason"); raise SystemExit(3)'], tmp_path / 'log', set())
+    with pytest.raises(RunError, match='(?s)exit status 3.*the reason'):
+        Processes().run([sys.executable, '-c', 'print("the reason"); raise SystemExit(3)'], tmp_path / 'log')
 
 
 def test_evaluations_share_a_process(tmp_path):
     requests = tmp_path / 'requests.json'
     requests.write_text('[["configs/no_such.py", "--adapter", "none"]]')
-    with pytest.raises(runs.RunError, match=r'evaluate\.py: .*no_such'):
-        runs.run_command([sys.executable, 'tools/reproduction/evaluate.py', str(requests)], tmp_path / 'log', set())
-
-
-def test_mistakes_are_told_plainly():
-    command = [sys.executable, 'tools/reproduce.py', '--table', '3', '--rows', 'no9']
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 1 and "names ['no9']" in done.stderr and 'Traceback' not in done.stderr
+    with pytest.raises(RunError, match=r'evaluate\.py: .*no_such'):
+        Processes().run([sys.executable, 'tools/reproduction/evaluate.py', str(requests)], tmp_path / 'log')

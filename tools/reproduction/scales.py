@@ -1,4 +1,5 @@
 """How large the experiments are: a smoke test, two cores over night (both on the open world), or as in the paper."""
+import shlex
 from dataclasses import dataclass
 
 OPEN = 'data/open'
@@ -9,17 +10,19 @@ class Scale:
     """Where the rows are trained and measured.
 
     bases: config by part (`tables.Table`) that a row's own lines are laid on; without one the row's own base, the paper's.
-    guides: config by part whose frozen expert predicts what guides the *other* part.
+    guide: config whose frozen whole-body expert predicts the bodies that guide hands.
     scenes: how data is made, {folder: command}; what a table reads is made first.
     data: folders by part and domain: 'target' is trained on and held out, 'source' is what the experts know; None: as the
         configs say.
+    named_experts: whether the configs name the experts' files; if not, the command has to.
     iterations: None as the configs say.  validations: how often a training run is measured on its way.
     """
     name: str
     bases: dict[str, str]
-    guides: dict[str, str]
+    guide: str
     scenes: dict[str, tuple[str, ...]]
     data: dict[str, dict[str, str | None]]
+    named_experts: bool
     iterations: int | None
     validations: int
     seeds: int
@@ -41,13 +44,17 @@ _OPEN_BASES = {part: f'configs/open/{name}_open.py' for part, name in (
     ('hand', 'hand_adapter'), ('body', 'body_adapter'), ('dual', 'dual_path'), ('dual_ehf', 'dual_path_ehf'),
     ('dual_3dpw', 'dual_path_3dpw'))}
 _PAPER_BASES = dict(dual_ehf='configs/dual_path_ehf.py', dual_3dpw='configs/dual_path_3dpw.py')
-_PAPER_GUIDES = dict(hand='configs/hand_adapter_arctic.py', body='configs/body_adapter_arctic.py')
 _SMOKE = _open_world('_smoke', '--subjects 2 --sequences 2', '--val-subjects 2 --val-sequences 2 --frames 2', '8',
                      '--train 1 --validation 1 --test 2 --frames 4')
 _TINY = _open_world('', '--subjects 8 --sequences 8', '--val-subjects 3 --val-sequences 4 --frames 5', '100',
                     '--train 2 --validation 1 --test 4 --frames 20')
 SCALES = {scale.name: scale for scale in (
-    Scale('smoke', _OPEN_BASES, _OPEN_BASES, *_SMOKE, iterations=20, validations=0, seeds=1),
-    Scale('tiny', _OPEN_BASES, _OPEN_BASES, *_TINY, iterations=1000, validations=4, seeds=3),
-    Scale('paper', _PAPER_BASES, _PAPER_GUIDES, {}, {part: dict(target=None) for part in _OPEN_BASES}, iterations=None,
-          validations=3, seeds=1))}
+    Scale('smoke', _OPEN_BASES, _OPEN_BASES['body'], *_SMOKE, named_experts=True, iterations=20, validations=0, seeds=1),
+    Scale('tiny', _OPEN_BASES, _OPEN_BASES['body'], *_TINY, named_experts=True, iterations=1000, validations=4, seeds=3),
+    Scale('paper', _PAPER_BASES, 'configs/body_adapter_arctic.py', {}, {part: dict(target=None) for part in _OPEN_BASES},
+          named_experts=False, iterations=None, validations=3, seeds=1))}
+
+
+def scenes_of(scale: Scale, part: str) -> list[str]:
+    """How the data of a part is made, a line for each folder."""
+    return [shlex.join((folder, *scale.scenes[folder])) for folder in scale.data[part].values() if folder in scale.scenes]

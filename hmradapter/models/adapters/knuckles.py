@@ -15,7 +15,7 @@ from ..roi_samplers import BilinearJointSampler
 from .adapter import Adapter
 
 CONVOLUTIONS = ('own', 'per_hand', 'frozen')
-HAND_JOINT_SOURCES = ('annotation', 'predicted')
+HAND_JOINT_SOURCES = ('annotation', 'predicted', 'none')
 KEYS = 2 * len(HAND20_MCP)
 
 
@@ -27,7 +27,8 @@ class KnuckleGuided(Adapter):
 
     Args:
         train_joints, test_joints: where the knuckles are: 'annotation' reads `guidance.hand_joints` (the paper's training),
-            'predicted' takes the expert's own (its test), or `guidance.read_joints` where another expert has read some.
+            'predicted' takes the expert's own (its test), or `guidance.read_joints` where another expert has read some; with
+            'none' no knuckle is seen.
         conv: 'own' 1x1 convolution, one 'per_hand' (as Hand4Whole), or 'frozen', the expert's own with its norm and ReLU.
         joint_embedding: adds a learnt code of side and finger to each key, without which left and right look alike (not in the
             paper).
@@ -66,9 +67,11 @@ class KnuckleGuided(Adapter):
         seen = (size > 0).all(-1, keepdim=True)
         if 'has_hands' in guidance:
             seen = seen & (guidance['has_hands'] > 0).unsqueeze(2)
-        if (self.train_joints if self.training else self.test_joints) == 'predicted':
+        source = self.train_joints if self.training else self.test_joints
+        if source != 'annotation':
             points = torch.stack(hands.joints.detach()[:, HAND20_MCP, :2].chunk(2), dim=1)
             place = self.frame.cells_from_box(self.frame.mirror_left_hands(points), hands.boxes)
+            seen = seen & (source == 'predicted')
             if 'read_joints' in guidance:
                 read, known = guidance['read_joints'][:, :, HAND20_MCP].split((2, 1), dim=-1)
                 in_box = self.frame.mirror_left_hands(self.frame.cells_in_box(read, hands.boxes))
