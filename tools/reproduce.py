@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))  # tools are run as files
 
-from analysis_tools.count_params import build  # noqa: E402
+from analysis_tools.count_params import build, trainable_parameters  # noqa: E402
 from reproduction.commands import Processes, RunError, read_options  # noqa: E402
 from reproduction.document import Heading, Text, markdown, page  # noqa: E402
 from reproduction.report import Results, blocks  # noqa: E402
@@ -193,8 +193,7 @@ def write(folder: Path, found: Table, records: dict[str, list[dict]], scale: Sca
 
 def trainable_at_full_size(config: str) -> int:
     """Parameters that learn in a row's own config, counted without building its weights."""
-    model = build(load_config(config).model, 'meta')
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return trainable_parameters(build(load_config(config).model, 'meta'))
 
 
 if __name__ == '__main__':

@@ -23,10 +23,14 @@ from mmengine.config import DictAction
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from hmradapter.engine.config import load_config
-from hmradapter.geometry.rotations import axis_angle_to_rotmat
-from hmradapter.registry import MODELS
-from hmradapter.structures import HMRDataSample
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tools are run as files
+
+from reproduction.tables import TABLES  # noqa: E402
+
+from hmradapter.engine.config import load_config  # noqa: E402
+from hmradapter.geometry.rotations import axis_angle_to_rotmat  # noqa: E402
+from hmradapter.registry import MODELS  # noqa: E402
+from hmradapter.structures import HMRDataSample  # noqa: E402
 
 
 def _part(kind: str, **widths):
@@ -53,10 +57,6 @@ DRAWS = 3     # softmax and chance hide an entry in one of them, hardly in all
 _DEAD = 1e-10  # of a tensor's largest gradient; float64 rounding is near 1e-16, a living entry rarely below 1e-6
 _FIELDS = ('total', 'trainable', 'frozen', 'trainable_with_gradient')
 ABLATIONS = Path(__file__).parents[2] / 'configs' / 'ablations'
-PAPER = {3: ('hand', dict(no1_full='671M', no2_scratch='671M', no3_decoder='39M', no4_concatenation='39M',
-                          no5_image_tokens='27M', no6_ours='27M')),
-         4: ('body', dict(no1_full='662M', no2_scratch='662M', no3_decoder='31M', no4_concatenation='31M',
-                          no5_task_tokens='37M', no6_ours='37M'))}
 
 
 def count(model_cfg: dict, depth: int = 1) -> dict:
@@ -88,6 +88,11 @@ def build(model_cfg: dict, device: str) -> nn.Module:
     with warnings.catch_warnings(), torch.device(device):
         warnings.simplefilter('ignore')  # random weights are announced, and meant here
         return MODELS.build(config)
+
+
+def trainable_parameters(model: nn.Module) -> int:
+    """How many parameters learn."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def living_shares(model_cfg: dict) -> dict[str, Fraction]:
@@ -152,11 +157,10 @@ def _guidance(batch: int) -> HMRDataSample:
 def tables() -> str:
     """Markdown: what learns in each row of the paper's tables 3 and 4, counted at real size."""
     lines = ['| table | row | trainable | paper |', '| --- | --- | ---: | ---: |']
-    for number, (folder, rows) in PAPER.items():
-        for row, figure in rows.items():
-            model = build(load_config(ABLATIONS / folder / f'table{number}_{row}.py').model.to_dict(), 'meta')
-            trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-            lines.append(f'| {number} | {row} | {trainable:,} | {figure} |')
+    for number in ('3', '4'):
+        for row in filter(lambda row: row.config, TABLES[number].rows):
+            model = build(load_config(ABLATIONS / f'{row.config}.py').model.to_dict(), 'meta')
+            lines.append(f'| {number} | {row.key} | {trainable_parameters(model):,} | {row.params} |')
     return '\n'.join(lines)
 
 

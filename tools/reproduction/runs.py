@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from analysis_tools.count_params import build
+from analysis_tools.count_params import build, trainable_parameters
 
 from hmradapter.engine.config import load_config
 from hmradapter.fileio import atomic_write, load_npz
@@ -300,8 +300,7 @@ class Run:
         """Parameters that learn; of a dual path those of both adapters."""
         if self.needs:
             return sum(need._trainable() for need in self.needs)
-        model = build(self._config().model, 'meta') if self.trains else None
-        return sum(p.numel() for p in model.parameters() if p.requires_grad) if model else 0
+        return trainable_parameters(build(self._config().model, 'meta')) if self.trains else 0
 
     def _curve(self) -> dict[str, list]:
         """Loss, and PVE of the held-out set, by iteration, as training logged them."""
