@@ -45,7 +45,7 @@ LOCK = 'lock'
 _ITERATION = re.compile(r'Iter\(train\) \[ *(\d+)/')
 _MEASURES = {'pve': 'PVE', 'pa_pve': 'PA-PVE', 'mpjpe': 'MPJPE', 'pa_mpjpe': 'PA-MPJPE', 'wrist_deg': 'wrist-rotation',
              'pve_hands': 'PVE/hands', 'pa_pve_hands': 'PA-PVE/hands', 'pa_mpjpe_hands': 'PA-MPJPE/hands',
-             'mpjpe_upper': 'MPJPE/upper', 'mrrpe': 'MRRPE/hands'}
+             'mpjpe_upper': 'MPJPE/upper', 'mrrpe': 'MRRPE/hands', 'wrist_deg_hands': 'wrist-rotation/hands'}
 
 
 @dataclass(frozen=True)
