@@ -168,7 +168,7 @@ def test_orders_that_differ_are_said_first(tmp_path):
     text, _ = report_of('3', dict(means, no6_ours=50.0), tmp_path)
     assert 'Order by PVE: 15 of 21' in text and text.index('These are not') < text.index('### Rows')
     assert 'Order by PVE with true guidance: 15 of 21' in text
-    assert text.count('(beyond chance)') == 12 and text.count('**no**') == 2
+    assert text.count('(beyond chance)') == 12 and text.count('**no, the opposite**') == 2
     assert '| 38.5 | 36.00' in text and '24.1 (-37 %) | 50.00' in text  # the paper's figure beside ours
     assert (tmp_path / 'occlusion.png').stat().st_size > 5000 and '![PVE by occlusion](occlusion.png)' in text
     html = page(blocks, 't')
@@ -189,7 +189,7 @@ def test_a_difference_within_chance_is_not_shown(tmp_path):
     found = TABLES['3']
     records = {row.key: [record(row, 30.0)] for row in found.rows}
     text = markdown(report.blocks(report.Results(found, records), tmp_path, 'c', {}), tmp_path)
-    assert text.count('**not shown**') == 4 and 'Order by PVE: 21 of 21 pairs of rows are as in the paper, 0 of them' in text
+    assert text.count('**no, within chance**') == 4 and 'Order by PVE: 21 of 21 pairs of rows are as in the paper, 0 of them' in text
 
 
 def test_rows_that_were_not_run_are_left_out(tmp_path):

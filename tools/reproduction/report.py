@@ -68,7 +68,7 @@ def blocks(results: Results, folder: Path, command: str, counts: dict[str, int],
     if table.number:
         text = table.note if same_data else (
             'The paper\'s figures are of another data set, other experts and another scale: only the order of rows and '
-            f'relative changes compare. {table.note}')
+            f'relative changes compare. {table.note}'.rstrip())
         guided = any(row.guided for row in results.rows)
         if guided:
             text += ' Rows that are guided are told here with **predicted** guidance; the paper\'s are guided by the truth.'
@@ -128,8 +128,8 @@ def _finding(results: Results, claim: str, better: str, others: tuple[str, ...])
         if row.guided:
             true = [results.of(one, MAIN, 'target-true' if one.guided else None) for one in (row, rival)]
             changes.append(f'with true guidance {MAIN} {_percent(true[0].relative_to(true[1]))}')
-    verdict = 'yes' if all(change.high < 0 for change in main) else 'no' if any(change.low > 0 for change in main) else (
-        'not shown')  # the interval holds zero
+    verdict = 'yes' if all(change.high < 0 for change in main) else (
+        'no, the opposite' if any(change.low > 0 for change in main) else 'no, within chance')
     return f'{claim}: **{verdict}** by {MAIN}. {"; ".join(changes)}.'
 
 
