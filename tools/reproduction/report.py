@@ -71,7 +71,8 @@ def blocks(results: Results, folder: Path, command: str, counts: dict[str, int],
             f'relative changes compare. {table.note}'.rstrip())
         guided = any(row.guided for row in results.rows)
         if guided:
-            text += ' Rows that are guided are told here with **predicted** guidance; the paper\'s are guided by the truth.'
+            text += (' Rows that are guided are told with **predicted** guidance first, then with the true one: the paper '
+                     'trains with the truth and does not say what guides in its tables.')
         found += [Text(text), *_order(results, MAIN), *(_order(results, MAIN, 'true') if guided else [])]
         if HANDS in table.measures:
             found += _order(results, HANDS)
