@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # tools are run as files
 
 from analysis_tools.count_params import build, trainable_parameters  # noqa: E402
 from reproduction.commands import Processes, RunError, read_options  # noqa: E402
-from reproduction.document import Heading, Text, markdown, page  # noqa: E402
+from reproduction.document import markdown, page  # noqa: E402
 from reproduction.report import Results, blocks  # noqa: E402
 from reproduction.runs import Run  # noqa: E402
 from reproduction.scales import SCALES, Scale  # noqa: E402
@@ -182,9 +182,7 @@ def write(folder: Path, found: Table, records: dict[str, list[dict]], scale: Sca
     with atomic_write(folder / 'results.json', 'w') as file:
         json.dump(dict(table=found.number, part=found.part, command=command, full_size_parameters=counts,
                        runs=[record for of_row in records.values() for record in of_row]), file)
-    told = [Heading(found.title.capitalize(), 1),
-            Text('Made by `tools/reproduce.py`; docs/evaluation.md says what is measured.'),
-            *blocks(Results(found, records), folder, command, counts, same_data=not scale.scenes)]
+    told = blocks(Results(found, records), folder, command, counts, same_data=not scale.scenes)
     with atomic_write(folder / 'report.md', 'w') as file:
         file.write(markdown(told, folder))
     with atomic_write(folder / 'report.html', 'w') as file:

@@ -63,8 +63,8 @@ def blocks(results: Results, folder: Path, command: str, counts: dict[str, int],
     """The report of a table; pictures go to `folder`. counts: trainable parameters of the real-size configs by row; same_data:
     measured on the paper's data with its experts."""
     table = results.table
-    name = f'Table {table.number}: ' if table.number else ''
-    found: list[Block] = [Heading(f'{name}{table.title}')]
+    title = f'Table {table.number}: {table.title}' if table.number else f'{table.title[0].upper()}{table.title[1:]}'
+    found: list[Block] = [Heading(title, 1), Text('Made by `tools/reproduce.py`; docs/evaluation.md says what is measured.')]
     if table.number:
         text = table.note if same_data else (
             'The paper\'s figures are of another data set, other experts and another scale: only the order of rows and '
@@ -77,14 +77,14 @@ def blocks(results: Results, folder: Path, command: str, counts: dict[str, int],
         if HANDS in table.measures:
             found += _order(results, HANDS)
     if table.number == 3:
-        found += [Heading('The paper\'s four findings', 3), Items([_finding(results, *finding) for finding in FINDINGS])]
+        found += [Heading('The paper\'s four findings'), Items([_finding(results, *finding) for finding in FINDINGS])]
     if not table.number and results.named(OURS):
-        found += [Heading('Against the paper\'s adapter', 3), _against_the_papers(results)]
-    found += [Heading('Rows', 3), _numbers(results, counts),
+        found += [Heading('Against the paper\'s adapter'), _against_the_papers(results)]
+    found += [Heading('Rows'), _numbers(results, counts),
               Text('mm, mean of the seeds with its 95 % bootstrap interval over seeds and held-out sequences; with few seeds '
                    'it is narrow, and the people are not drawn. In brackets after figures: change against the frozen expert.')]
     found += [*_guidance(results), *_quartiles(results, folder), *_forgetting(results)]
-    found += [*_pictures(results, folder), Heading('How', 3), Items(_how(results, command))]
+    found += [*_pictures(results, folder), Heading('How'), Items(_how(results, command))]
     return found
 
 
@@ -182,7 +182,7 @@ def _guidance(results: Results) -> list[Block]:
         return []
     kinds = dict(true='true', predicted='predicted', none='no')
     rows = [[row.title, *(str(results.of(row, MAIN, f'target-{kind}')) for kind in kinds)] for row in guided]
-    return [Heading('What guides', 3), Grid([f'{MAIN} of guided rows', *(f'{name} guidance' for name in kinds.values())], rows)]
+    return [Heading('What guides'), Grid([f'{MAIN} of guided rows', *(f'{name} guidance' for name in kinds.values())], rows)]
 
 
 def _quartiles(results: Results, folder: Path) -> list[Block]:
@@ -193,7 +193,7 @@ def _quartiles(results: Results, folder: Path) -> list[Block]:
     path = folder / 'occlusion.png'
     plot_occlusion(path, by_row, labels, MAIN)
     what = 'hands' if results.table.part == 'hand' else 'persons, by the more hidden hand'
-    return [Heading('By occlusion', 3),
+    return [Heading('By occlusion'),
             Grid([f'{MAIN}, {what} by what is in sight', *labels],
                  [[title, *map(str, errors)] for title, errors in by_row.items()]),
             Picture(path, f'{MAIN} by occlusion')]
@@ -211,7 +211,7 @@ def _forgetting(results: Results) -> list[Block]:
         rows.append([row.title, *itertools.chain(*zip(map(str, found.values()), changes, strict=True))])
     if not rows:
         return []
-    return [Heading('What is forgotten', 3),
+    return [Heading('What is forgotten'),
             Grid([MAIN, 'target domain (trained on)', 'change', 'source domain (what the expert knew)', 'change'], rows)]
 
 
@@ -232,7 +232,7 @@ def _pictures(results: Results, folder: Path) -> list[Block]:
         if curves:
             plot_curves(folder / name, curves, ylabel, log)
             found.append(Picture(folder / name, f'{ylabel} against iterations, one line a seed'))
-    return [Heading('Pictures', 3), *found] if found else []
+    return [Heading('Pictures'), *found] if found else []
 
 
 def _how(results: Results, command: str) -> Sequence[str]:
