@@ -238,11 +238,12 @@ def _pictures(results: Results, folder: Path) -> list[Block]:
 def _how(results: Results, command: str) -> Sequence[str]:
     records = [record for row in results.rows for record in results.records[row.key]]
     first = records[0]['evaluations']
+    trained = sorted({record['iterations'] for record in records if record['iterations']})
     versions = sorted({' '.join(f'{name} {number}' for name, number in record['versions'].items()) for record in records})
     return (f'Command: `{command}`', f'Machine: {"; ".join(sorted({record["machine"] for record in records}))}',
             f'Time: {sum(record["seconds"] for record in records) / 3600:.2f} h of single runs together, '
             f'{sum(record["train_seconds"] for record in records) / 3600:.2f} h of them training',
-            f'Seeds: {sorted({record["seed"] for record in records})}; iterations: '
-            f'{sorted({record["iterations"] for record in records if record["iterations"]})}',
+            f'Seeds: {sorted({record["seed"] for record in records})}'
+            + (f'; iterations: {trained}' if trained else ''),
             f'Protocol: {next(iter(first.values()))["protocol"]}, {len(next(iter(first.values()))["key"])} samples',
             f'Versions: {"; ".join(versions)}')
