@@ -231,7 +231,7 @@ def check_augmented(arrays: dict, person: dict, targets: HeatmapTargets, layer, 
     transform_labels(results, crop_from_image, True, degrees)
     points = results['keypoints_3d'][:, :3]
     order = mirror.mirror_body_order(WHOLE137_MIRROR_PAIRS, len(given))
-    joints = torch.cat((targets.cells(results['keypoints_2d'][:, :2]), given[order, 2:]), dim=1)
+    joints = torch.cat((targets.frame.cells_from_crop(results['keypoints_2d'][:, :2]), given[order, 2:]), dim=1)
     # theirs asks the joint's number before the mirror whether it was in the image; ours asks the joint itself
     seen = valid[order, 0] * targets.inside(joints) * (given > 0).all(1)
     yield compare('aug_joint_img', joints, arrays['aug_joint_img'], ATOL)
@@ -259,7 +259,7 @@ def _check_smplx_targets(arrays: dict, person: dict, targets: HeatmapTargets, la
     before = torch.cat((pixels, _part_depth(targets, points)), dim=1)
     transform_labels(results, crop_from_image, True, degrees)
     order = mirror.mirror_body_order(WHOLE137_MIRROR_PAIRS, len(points))
-    found = torch.cat((targets.cells(results['keypoints_2d'][:, :2]), before[order, 2:]), dim=1)
+    found = torch.cat((targets.frame.cells_from_crop(results['keypoints_2d'][:, :2]), before[order, 2:]), dim=1)
     moved = results['keypoints_3d'][:, :3]
     yield compare('aug_smplx_joint_img', found, arrays['aug_smplx_joint_img'], 10 * ATOL)  # pixels of float32 in cells
     yield compare('aug_smplx_joint_cam', part_relative(moved[None])[0], arrays['aug_smplx_joint_cam'], ATOL)
