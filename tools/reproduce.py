@@ -49,7 +49,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--seeds', type=positive, help='runs of each row (default: the scale\'s)')
     parser.add_argument('--rows', nargs='+', metavar='ROW', help='only these rows, by key')
     parser.add_argument('--parallel', type=positive, help='runs at the same time (default: one a core, or one with a GPU)')
-    parser.add_argument('--gpus', type=int, default=0, help='processes of each training, a GPU each (default: one process)')
+    parser.add_argument('--gpus', type=positive, default=0, help='processes of each training, a GPU each (default: one)')
     for part in EXPERTS:
         parser.add_argument(f'--{part}-expert', metavar='FILE', help='its weights, at the scale "paper"')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/reproduce'))

@@ -127,6 +127,7 @@ class HOGDetector(PersonDetector):
         self.descriptor.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
 
     def find(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes and scores by OpenCV's HOG of pedestrians, on the picture shrunk to `max_side`."""
         height, width = image.shape[:2]
         shrink = min(1.0, self.max_side / max(height, width))
         small = (max(1, round(width * shrink)), max(1, round(height * shrink)))

@@ -177,10 +177,9 @@ def test_the_adapters_change_the_result_and_their_rows_do_not(configs, adapters)
 
 def test_in_a_second_round_the_hands_refine_the_body_that_guides_them(configs, adapters):
     options = dict(min_side=0.0, min_inside=0.0)
-    once, twice, three = (run(estimator(configs, adapters, rounds=rounds, **options), [picture()]) for rounds in (1, 2, 3))
+    once, twice = (run(estimator(configs, adapters, rounds=rounds, **options), [picture()]) for rounds in (1, 2))
     for name in ('body_pose', 'left_hand_pose'):
         assert (twice[name] - once[name]).abs().max() > 1e-4
-    assert (three['body_pose'] - twice['body_pose']).abs().max() < (twice['body_pose'] - once['body_pose']).abs().max()
     # without a body adapter there is nothing that hands could refine
     alone = dict(hand=adapters['hand'])
     first, second = (run(estimator(configs, alone, rounds=rounds, **options), [picture()]) for rounds in (1, 2))

@@ -217,7 +217,7 @@ def test_what_is_done_is_not_done_again(ours):
     (ours.folder / 'run.json').write_text(json.dumps(dict(identity=ours.identity(), row='no6_ours')))
     shares = []
     assert ours.perform(shares.append, Processes())['row'] == 'no6_ours' and shares == [1.0]
-    assert json.loads((ours.folder / 'versions.json').read_text())['commit']
+    assert json.loads((ours.folder / 'versions.json').read_text()) == commands.versions()
 
 
 def test_what_another_config_left_makes_room(ours):
@@ -283,7 +283,16 @@ def test_whole_persons_are_told_against_the_expert_and_by_their_hands(tmp_path):
     text = markdown(report.blocks(report.Results(found, records), tmp_path, 'c', {}), tmp_path)
     assert 'Order by PVE: 2 of 3 pairs' in text and 'Order by PVE/hands: 3 of 3 pairs' in text
     assert '| 40.7 (-16 %) | 40.00 [40.00, 40.00] (-20 %)' in text and 'full size' not in text and 'What guides' not in text
-    assert '| dual path, a second round | 1,000 | - | 39.00' in text
+    assert '| dual path, a second round | 1,000 | - | 39.00' in text and 'Where the hands are' not in text
+
+
+def test_wrists_are_told_with_every_guidance(tmp_path):
+    found, row = TABLES['3'], TABLES['3'].rows[-1]
+    told = record(row, 30.0)
+    told['evaluations']['target-none'] = evaluation(25.0, measures=('PVE', 'PA-PVE', 'PA-MPJPE', 'wrist-rotation'))
+    text = markdown(report.blocks(report.Results(found, {row.key: [told]}), tmp_path, 'c', {}), tmp_path)
+    assert text.split('Where the hands are')[1].split('##')[0].count(row.title) == 1
+    assert f'| {row.title} | none | 25.00 [25.00, 25.00] |' in text
 
 
 def test_a_failing_command_shows_the_end_of_its_log(tmp_path):

@@ -112,7 +112,7 @@ def file_mark(path: str | None) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of this package (with its commit, and '+' where files differ from it) and of what numbers depend on most."""
+    """Of this package (in git its commit, with '+' where files differ from it) and of what numbers depend on most."""
     known = dict(hmradapter=__version__, torch=torch.__version__, numpy=np.__version__, python=platform.python_version())
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         commit, changed = (subprocess.run(['git', *arguments], capture_output=True, text=True, check=True).stdout.strip()

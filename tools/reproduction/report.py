@@ -83,7 +83,7 @@ def blocks(results: Results, folder: Path, command: str, counts: dict[str, int],
     found += [Heading('Rows'), _numbers(results, counts),
               Text('mm, mean of the seeds with its 95 % bootstrap interval over seeds and held-out sequences; with few seeds '
                    'it is narrow, and the people are not drawn. In brackets after figures: change against the frozen expert.')]
-    found += [*_guidance(results), *_quartiles(results, folder), *_forgetting(results)]
+    found += [*_guidance(results), *_places(results), *_quartiles(results, folder), *_forgetting(results)]
     found += [*_pictures(results, folder), Heading('How'), Items(_how(results, command))]
     return found
 
@@ -183,6 +183,19 @@ def _guidance(results: Results) -> list[Block]:
     kinds = dict(true='true', predicted='predicted', none='no')
     rows = [[row.title, *(str(results.of(row, MAIN, f'target-{kind}')) for kind in kinds)] for row in guided]
     return [Heading('What guides'), Grid([f'{MAIN} of guided rows', *(f'{name} guidance' for name in kinds.values())], rows)]
+
+
+def _places(results: Results) -> list[Block]:
+    """What PVE follows: the wrist's rotation, and of persons the distance between their hands."""
+    measures = {'wrist-rotation': 'rotation of the wrist, degrees'} if results.table.part == 'hand' else {
+        'wrist-rotation/hands': 'rotation of the wrists, degrees', 'MRRPE/hands': 'MRRPE, mm'}
+    rows = []
+    for row in results.rows:
+        for name in results.records[row.key][0]['evaluations']:
+            errors = [results.of(row, measure, name) for measure in measures]
+            if name.startswith('target') and None not in errors:
+                rows.append([row.title, name.partition('-')[2] or '-', *map(str, errors)])
+    return [Heading('Where the hands are'), Grid(['row', 'guidance', *measures.values()], rows)] if rows else []
 
 
 def _quartiles(results: Results, folder: Path) -> list[Block]:

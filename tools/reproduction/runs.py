@@ -94,8 +94,13 @@ class Run:
         return self.scale.data[self.part]
 
     @property
+    def of_one_expert(self) -> bool:
+        """Or of both, as whole persons are."""
+        return self.part in PAPERS_ADAPTER
+
+    @property
     def trains(self) -> bool:
-        return self.row.config is not None and self.part in PAPERS_ADAPTER
+        return self.row.config is not None and self.of_one_expert
 
     @property
     def draws(self) -> bool:
@@ -110,7 +115,7 @@ class Run:
     @property
     def needed_experts(self) -> set[str]:
         """Parts whose experts this run loads: its own, and the one that guides."""
-        if self.part not in PAPERS_ADAPTER:
+        if not self.of_one_expert:
             return set(PAPERS_ADAPTER)
         return {self.part, *(('body',) if self.guided_by_bodies else ())}
 
@@ -134,7 +139,7 @@ class Run:
         for part in self.needed_experts & set(self.experts):
             if self.part == part:
                 options['expert'] = self.experts[part]
-            elif self.part not in PAPERS_ADAPTER:
+            elif not self.of_one_expert:
                 options[f'{part}_expert'] = self.experts[part]
         return options | {f'{need.part}_adapter': str(need.weights) for need in self.needs}
 
@@ -167,7 +172,7 @@ class Run:
         """Hash of all that the numbers depend on but the code: the config as it is run, the experts' files, how data is made,
         what guides, and how many processes share a batch."""
         cfg = self._config()
-        models = [cfg.model] if self.part in PAPERS_ADAPTER else [cfg.model.body, cfg.model.hand]
+        models = [cfg.model] if self.of_one_expert else [cfg.model.body, cfg.model.hand]
         parts = [cfg.pretty_text, *scenes_of(self.scale, self.part), *(file_mark(model.get('expert')) for model in models),
                  *(need.identity() for need in self.needs), str(self.gpus)]
         if self.guided_by_bodies:
@@ -272,7 +277,7 @@ class Run:
 
     def evaluation_arguments(self, evaluation: Evaluation) -> list[str]:
         """Of tools/test.py."""
-        weights = ['--adapter', str(self.weights) if self.trains else 'none'] if self.part in PAPERS_ADAPTER else []
+        weights = ['--adapter', str(self.weights) if self.trains else 'none'] if self.of_one_expert else []
         return [self.config, *weights, '--work-dir', str(self.folder / 'evaluation'), '--dump',
                 str(self.folder / f'{evaluation.name}.npz'), *option_arguments(self.test_options(evaluation))]
 

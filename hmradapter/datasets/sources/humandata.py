@@ -72,6 +72,7 @@ class HumanDataSource(Source):
 
     @cached_property
     def file(self) -> Path:
+        """The npz: the given one, or the only one under data_root whose name has the split."""
         if self.given_file is not None:
             path = self.data_root / self.given_file
             if not path.is_file():

@@ -83,6 +83,7 @@ class UBodySource(Source):
 
     @cached_property
     def test_videos(self) -> frozenset[str]:
+        """Names of the videos that the list beside the scenes holds out."""
         if not self.list_path.is_file():
             raise self.missing(self.list_path)
         names = load_object_npy(self.list_path)
