@@ -3,11 +3,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from hmradapter.evaluation.comparison import Difference
-from hmradapter.fileio import atomic_write
+
+from .figures import new_figure, write_figure
 
 CURVES = 3         # panels of distributions
 LAST_SHARE = 99.0  # percent of samples that a panel shows; the few worst would squeeze the rest
@@ -22,20 +21,14 @@ def plot_comparison(path: str | Path, errors: dict[str, dict[str, np.ndarray]], 
     """
     drawn = list(errors.items())[:CURVES]
     names = list(dict.fromkeys(difference.name for difference in differences))
-    figure = Figure(figsize=(4.5 * (len(drawn) + 1), max(4.0, 0.3 * len(names) + 1.5)), layout='constrained')
-    FigureCanvasAgg(figure)  # no display and no global state of pyplot
+    figure = new_figure(4.5 * (len(drawn) + 1), max(4.0, 0.3 * len(names) + 1.5))
     figure.suptitle(title, fontsize='small', wrap=True)
     axes = figure.subplots(1, len(drawn) + 1, squeeze=False)[0]
     units = {difference.name: difference.unit for difference in differences}
     for axis, (name, systems) in zip(axes, drawn, strict=False):
         _distribution(axis, f'{name} ({units[name]})', systems)
     _intervals(axes[-1], names, differences, reference)
-    path, known = Path(path), figure.canvas.get_supported_filetypes()
-    kind = path.suffix[1:].lower()
-    if kind not in known:
-        raise ValueError(f'{path} has the suffix {path.suffix!r}; a plot is one of {sorted(known)}.')
-    with atomic_write(path) as file:
-        figure.savefig(file, format=kind, dpi=120)
+    write_figure(path, figure)
 
 
 def _distribution(axis, label: str, systems: dict[str, np.ndarray]) -> None:

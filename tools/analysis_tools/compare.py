@@ -21,7 +21,7 @@ from hmradapter.evaluation import PROTOCOLS
 from hmradapter.evaluation.comparison import Difference, common_keys, compare, units_of
 from hmradapter.evaluation.dump_scoring import ScoredFile, score_file
 from hmradapter.evaluation.tables import text_table
-from hmradapter.fileio import atomic_write
+from hmradapter.fileio import atomic_write, named_files
 from hmradapter.visualization.comparison_plot import plot_comparison
 
 DISTRIBUTIONS = ('PVE', 'PVE/hands', 'MPJPE/upper', 'PA-PVE', 'MPJPE')  # drawn first, where the files have them
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         files = {name: score_file(path, args.protocol, args.truth, args.body_models)
-                 for name, path in named(args.predictions).items()}
+                 for name, path in named_files(args.predictions).items()}
         differences = compare(files, args.resamples, args.seed, args.unit, args.common)
         keys = common_keys(files, args.common)
         if args.plot is not None:
@@ -68,21 +68,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.json is not None:
         with atomic_write(args.json, 'w') as file:
             json.dump(dict(protocol=scores.protocol.id, samples=len(keys), seed=args.seed, resamples=args.resamples,
-                           unit=args.unit, reference=next(iter(files)), files=named(args.predictions),
+                           unit=args.unit, reference=next(iter(files)), files=named_files(args.predictions),
                            differences=[asdict(difference) for difference in differences]), file, indent=1)
     return 0
-
-
-def named(arguments: list[str]) -> dict[str, str]:
-    """{name: path} of NAME=PATH or PATH, whose name is then the file's."""
-    files: dict[str, str] = {}
-    for argument in arguments:
-        name, equals, path = argument.partition('=')
-        name, path = (name, path) if equals else (Path(argument).stem, argument)
-        if name in files:
-            raise ValueError(f'two files are called {name!r} ({files[name]} and {path}): give names, NAME=FILE.')
-        files[name] = path
-    return files
 
 
 def table(systems: list[str], differences: list[Difference]) -> tuple[list[str], list[list[str]]]:

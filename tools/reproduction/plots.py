@@ -1,15 +1,10 @@
-"""Pictures of a report: error against what learns, against steps, and against occlusion."""
+"""Pictures of a report: error against what learns, and against occlusion."""
 from collections.abc import Callable
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from hmradapter.fileio import atomic_write
+from hmradapter.visualization.figures import new_figure, write_figure
 
 from .estimates import Estimate
-
-FEW = 9  # points of a curve below which each is marked
 
 
 def plot_parameters(path: Path, rows: dict[str, tuple[int, Estimate]], base: Estimate, measure: str) -> None:
@@ -34,27 +29,14 @@ def plot_occlusion(path: Path, rows: dict[str, list[Estimate]], labels: list[str
     _figure(path, draw)
 
 
-def plot_curves(path: Path, rows: dict[str, list[list[tuple[int, float]]]], ylabel: str, log: bool = False) -> None:
-    """rows: {title: one curve of (step, value) for each seed}."""
-    def draw(axis) -> None:
-        for number, (title, curves) in enumerate(rows.items()):
-            for k, curve in enumerate(curves):
-                axis.plot(*zip(*curve, strict=True), color=f'C{number}', linewidth=1, alpha=0.8,
-                          marker='.' if len(curve) < FEW else None, label=title if k == 0 else None)
-        axis.set(xlabel='iterations', ylabel=ylabel, **(dict(yscale='log') if log else {}))
-    _figure(path, draw)
-
-
 def _bars(errors: list[Estimate]) -> list[list[float]]:
     return [[max(0.0, error.mean - error.low) for error in errors], [max(0.0, error.high - error.mean) for error in errors]]
 
 
 def _figure(path: Path, draw: Callable) -> None:
-    figure = Figure(figsize=(9, 4.5), layout='constrained')
-    FigureCanvasAgg(figure)  # no display and no global state of pyplot
+    figure = new_figure(9, 4.5)
     axis = figure.subplots()
     draw(axis)
     axis.grid(alpha=0.3)
     axis.legend(fontsize='small', loc='upper left', bbox_to_anchor=(1.01, 1))
-    with atomic_write(path) as file:
-        figure.savefig(file, format='png', dpi=110)
+    write_figure(path, figure)

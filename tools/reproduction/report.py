@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
+from hmradapter.visualization.curve_plot import plot_curves
+
 from .document import Block, Grid, Heading, Items, Picture, Text
 from .estimates import Estimate, estimate, occlusion_quartiles
-from .plots import plot_curves, plot_occlusion, plot_parameters
+from .plots import plot_occlusion, plot_parameters
 from .tables import Row, Table
 
 MAIN, HANDS = 'PVE', 'PVE/hands'
@@ -243,7 +245,7 @@ def _pictures(results: Results, folder: Path) -> list[Block]:
                   for row in trained}
         curves = {title: of_row for title, of_row in curves.items() if of_row}
         if curves:
-            plot_curves(folder / name, curves, ylabel, log)
+            plot_curves(folder / name, {ylabel: curves}, [ylabel] if log else [])
             found.append(Picture(folder / name, f'{ylabel} against iterations, one line a seed'))
     return [Heading('Pictures'), *found] if found else []
 

@@ -19,6 +19,7 @@ import numpy as np
 from analysis_tools.count_params import build, trainable_parameters
 
 from hmradapter.engine.config import load_config
+from hmradapter.engine.training_log import read_curves
 from hmradapter.fileio import atomic_write, load_npz
 
 from .commands import (
@@ -308,16 +309,10 @@ class Run:
         return trainable_parameters(build(self._config().model, 'meta')) if self.trains else 0
 
     def _curve(self) -> dict[str, list]:
-        """Loss, and PVE of the held-out set, by iteration, as training logged them."""
-        found: dict[str, dict[int, float]] = dict(loss={}, PVE={})
-        for path in sorted(self.folder.glob('*/vis_data/scalars.json')):  # of several starts the last one's counts
-            for line in path.read_text().splitlines():
-                entry = json.loads(line)
-                values = {name: entry[key] for name, key in (('loss', 'loss'), ('PVE', 'hands/PVE'), ('PVE', 'body/PVE'))
-                          if key in entry}
-                for name, value in values.items():
-                    found[name][entry['step']] = round(value, 4)
-        return {name: sorted(points.items()) for name, points in found.items()}
+        """Loss, and PVE of the held-out set, by iteration, as training logged them; empty where nothing is trained."""
+        logged = read_curves(self.folder) if self.trains else {}
+        names = dict(loss='loss', PVE=f'{dict(hand="hands").get(self.part, self.part)}/PVE')
+        return {name: [(step, round(value, 4)) for step, value in logged.get(key, [])] for name, key in names.items()}
 
 
 def summary_of(dump: Path) -> dict:
