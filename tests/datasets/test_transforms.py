@@ -15,6 +15,7 @@ from hmradapter.datasets.transforms import (
     LoadImage,
     PackHandInputs,
     RandomHandAugmentation,
+    RandomOcclusion,
 )
 from hmradapter.datasets.transforms.crop import warp_region
 from hmradapter.geometry import boxes, cameras, kinematics, mirror
@@ -148,10 +149,12 @@ def test_turned_points_project_where_the_turned_picture_shows_them():
 
 
 def test_draws_are_kept_and_replayed():
-    pipeline = Compose([RandomHandAugmentation(), HandCrop(64), ColorJitter(), GuidanceNoise(degrees=5, dropout=0.3)])
+    pipeline = Compose([RandomHandAugmentation(), HandCrop(64), RandomOcclusion(1.0), ColorJitter(),
+                        GuidanceNoise(degrees=5, dropout=0.3)])
     first = pipeline(dict(scene(), rng=np.random.default_rng(7)))
     again = pipeline(dict(scene(), rng=np.random.default_rng(7)))
-    replayed = pipeline(dict(scene(), **{name: first[name] for name in ('augmentation', 'color', 'guidance_draw')}))
+    drawn = {name: first[name] for name in ('augmentation', 'occlusion', 'color', 'guidance_draw')}
+    replayed = pipeline(dict(scene(), **drawn))
     for other in (again, replayed):
         np.testing.assert_array_equal(first['img'], other['img'])
         torch.testing.assert_close(first['body_pose'], other['body_pose'], atol=0, rtol=0)
@@ -182,6 +185,32 @@ def test_guidance_noise_and_dropout():
     torch.testing.assert_close(noisy['body_pose'] @ noisy['body_pose'].mT, torch.eye(3).expand(22, 3, 3), atol=1e-5, rtol=0)
     with pytest.raises(ValueError, match='dropout'):
         GuidanceNoise(dropout=2)
+
+
+def test_an_occlusion_covers_its_rectangle_and_nothing_else():
+    original, covers = picture(), RandomOcclusion(probability=1.0, sides=(0.2, 0.6))
+    rng, kinds = np.random.default_rng(0), set()
+    for _ in range(40):
+        out = covers(dict(img=original, rng=rng))
+        (x, y, w, h), fill = out['occlusion'].values()
+        side = original.shape[0]
+        assert int(0.2 * side) <= min(w, h) <= max(w, h) <= 0.6 * side and x + w <= side and y + h <= side
+        expected = original[fill[1]:fill[1] + h, fill[0]:fill[0] + w] if len(fill) == 2 else np.broadcast_to(fill, (h, w, 3))
+        np.testing.assert_array_equal(out['img'][y:y + h, x:x + w], expected)
+        changed = out['img'].copy()
+        changed[y:y + h, x:x + w] = original[y:y + h, x:x + w]
+        np.testing.assert_array_equal(changed, original)
+        kinds.add(len(fill))
+    assert kinds == {2, 3}
+
+
+def test_how_often_something_is_covered():
+    rng = np.random.default_rng(0)
+    drawn = [RandomOcclusion(probability=0.3)(dict(img=picture(), rng=rng))['occlusion'] for _ in range(1000)]
+    assert abs(sum(draw is not None for draw in drawn) / 1000 - 0.3) < 0.05
+    for wrong in (dict(probability=1.5), dict(sides=(0.5, 0.2)), dict(sides=(0.0, 0.5)), dict(sides=(0.5, 1.0))):
+        with pytest.raises(ValueError, match='RandomOcclusion got'):
+            RandomOcclusion(**wrong)
 
 
 def test_color_jitter_of_bytes_and_floats_agree():

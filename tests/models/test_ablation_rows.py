@@ -10,7 +10,7 @@ import torch
 from hmradapter.engine.config import load_config
 from hmradapter.models.adapters import save_adapter
 from hmradapter.models.freezing import state_hash
-from hmradapter.registry import MODELS
+from hmradapter.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / 'configs' / 'ablations').glob('*/*.py'))
@@ -43,7 +43,8 @@ def on_the_open_world(row):
 
 
 def may_differ(row):
-    return MAY_DIFFER | ({'train_pipeline', 'train_dataloader'} if 'noise' in row.stem else set())
+    data, covered = {'train_pipeline', 'train_dataloader'}, 'occlusion' in row.stem
+    return MAY_DIFFER | (data if covered or 'noise' in row.stem else set()) | ({'optim_wrapper'} if covered else set())
 
 
 def built(model_cfg, **changes):
@@ -123,6 +124,21 @@ def test_noisy_guidance_is_one_step_of_the_pipeline():
     for cfg in (load_config(row), on_the_open_world(row)):
         kinds = [step.type for step in cfg.train_dataloader.dataset.pipeline]
         assert kinds[-2:] == ['GuidanceNoise', 'PackHandInputs'] and kinds.count('GuidanceNoise') == 1
+
+
+@pytest.mark.parametrize('name', ['hand_occlusion', 'hand_kinematic_occlusion'])
+def test_hands_are_covered_once_they_are_cropped_and_the_adapter_learns_at_four_times_the_rate(name):
+    row = ROOT / 'configs' / 'ablations' / 'hand' / f'{name}.py'
+    for cfg in (load_config(row), on_the_open_world(row)):
+        kinds = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+        assert kinds[kinds.index('HandCrop') + 1] == 'RandomOcclusion' and kinds.count('RandomOcclusion') == 1
+        assert 'RandomOcclusion' not in [step.type for step in cfg.test_dataloader.dataset.pipeline]
+        model = built(cfg.model, losses=None, backbone=dict(type='HaMeRViT', depth=1, embed_dim=16, num_heads=2), expert=None,
+                      head=dict(type='MANODecoderHead', context_dim=16, dim=16, depth=1, heads=2, head_dim=8, mlp_dim=16))
+        optimizer = OPTIM_WRAPPER_CONSTRUCTORS.build(dict(
+            type='TrainableParamsConstructor', optim_wrapper_cfg=dict(optimizer=cfg.optim_wrapper.optimizer),
+            paramwise_cfg=cfg.optim_wrapper.paramwise_cfg))(model).optimizer
+        assert {group['lr'] for group in optimizer.param_groups} == {4 * cfg.optim_wrapper.optimizer.lr}
 
 
 def test_a_model_from_scratch_trains_twice_as_long_at_both_scales_and_at_any_length():

@@ -13,7 +13,9 @@ from hmradapter.models.adapters.moderator import Moderator
 from hmradapter.registry import MODELS
 from hmradapter.structures.joints import ARM_CHAIN
 
-GUIDED = ['HandAdapter', 'KinematicHandAdapter', 'ConcatenationHandAdapter', 'WeightedSumHandAdapter']
+COMPARES = dict(type='KinematicHandAdapter', compare=True, zero_gate=False)
+GUIDED = [*(dict(type=name) for name in ('HandAdapter', 'KinematicHandAdapter', 'ConcatenationHandAdapter',
+                                        'WeightedSumHandAdapter')), COMPARES]
 UNGUIDED = ['ImageTokenHandAdapter', 'BottleneckHandAdapter']
 ARM = list(ARM_CHAIN['right'])
 FULL = dict(ImageTokenHandAdapter=26_750_976, ConcatenationHandAdapter=8_960, KinematicHandAdapter=26_777_862,
@@ -47,14 +49,16 @@ def poses(batch=3, seed=3):
 
 def read_out(model, pose, has=1.0):
     """pose6d (B, 96) of the head beside the model's adapter."""
-    return model.head(features(), model.adapter, model.adapter.encode(pose, torch.full((len(pose),), has)))['pose6d']
+    return model.read(features(), (pose, torch.full((len(pose),), has)))['pose6d']
 
 
 @pytest.mark.parametrize('name', FULL)
 def test_counts_at_full_size(name):
     with torch.device('meta'):
         adapter = MODELS.build(dict(type=name))
+        compares = MODELS.build(COMPARES)
     assert sum(p.numel() for p in adapter.parameters()) == FULL[name]
+    assert sum(p.numel() for p in compares.parameters()) == FULL['KinematicHandAdapter'] - 6 + 6 * 1280  # gates, numbers
 
 
 def test_an_adapter_that_overrides_nothing_is_the_expert():
@@ -74,9 +78,9 @@ def test_they_start_at_the_expert_bit_for_bit(adapter):
     assert (read_out(model, poses()) - base).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize('name', GUIDED)
-def test_they_read_the_arm_and_a_missing_pose_is_nothing_whatever_stands_there(name):
-    model = expert(dict(type=name))
+@pytest.mark.parametrize('adapter', GUIDED, ids=lambda adapter: '-'.join(map(str, adapter.values())))
+def test_they_read_the_arm_and_a_missing_pose_is_nothing_whatever_stands_there(adapter):
+    model = expert(adapter)
     awake(model.adapter)
     legs = poses()
     legs[:, [joint for joint in range(22) if joint not in ARM]] = torch.eye(3)
@@ -163,6 +167,25 @@ def test_turning_the_camera_turns_what_is_accumulated_and_no_bend_but_the_roots(
     before, after = adapter.describe(pose), adapter.describe(turned)
     torch.testing.assert_close(after[:, 1:, :6], before[:, 1:, :6])
     torch.testing.assert_close(rot6d_to_rotmat(after[..., 6:]), turn @ rot6d_to_rotmat(before[..., 6:]))
+
+
+def test_compared_rotations_stay_as_they_are_when_everything_turns_with_the_camera():
+    adapter, pose, (turn, seen) = KinematicHandAdapter(context_dim=32, compare=True), poses(), poses(2, seed=9)[:, 0]
+    turned = torch.cat((turn @ pose[:, :1], pose[:, 1:]), dim=1)
+    before, after = adapter.describe(pose, seen.expand(3, 3, 3)), adapter.describe(turned, (turn @ seen).expand(3, 3, 3))
+    torch.testing.assert_close(after[..., 12:], before[..., 12:])
+    agrees = adapter.describe(pose, chain_product(pose, ARM))
+    torch.testing.assert_close(rot6d_to_rotmat(agrees[:, -1, 12:]), torch.eye(3).expand(3, 3, 3))
+    torch.testing.assert_close(agrees[..., :12], KinematicHandAdapter(context_dim=32).describe(pose))
+
+
+def test_what_is_compared_with_is_the_experts_own_reading_without_a_gradient():
+    model = expert(COMPARES, trainable=['head', 'adapter'])
+    told = []
+    encode, model.adapter.encode = model.adapter.encode, lambda *given: told.append(given[2]) or encode(*given)
+    read_out(model, poses())
+    alone = model.decode(model.head(features()))['global_orient'][:, 0]
+    assert torch.equal(told[0], alone) and not told[0].requires_grad and alone.requires_grad
 
 
 def test_the_first_step_opens_the_gates_and_later_ones_reach_all_that_can_learn():

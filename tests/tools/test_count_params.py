@@ -68,10 +68,12 @@ def small(adapter=None, trainable=('adapter',), **head) -> dict:
 @pytest.mark.parametrize('config', [
     small(dict(type='HandAdapter')), small(dict(type='HandAdapter', own_norms=True, joint_embedding=True, zero_gate=True)),
     small(dict(type='HandAdapter', joints='body')), small(), small(token='mean_shape', ief_iters=3),
-    small(dict(type='KinematicHandAdapter')), small(dict(type='ImageTokenHandAdapter')),
+    small(dict(type='KinematicHandAdapter')), small(dict(type='KinematicHandAdapter', compare=True)),
+    small(dict(type='ImageTokenHandAdapter')),
     small(dict(type='WeightedSumHandAdapter'), ['head', 'adapter']),
     small(dict(type='LoRAAdapter', places=['decoder', 'backbone'], rank=2))],
-    ids=['paper', 'switches', 'body', 'expert alone', 'error feedback', 'kinematic', 'image tokens', 'weighted sum', 'lora'])
+    ids=['paper', 'switches', 'body', 'expert alone', 'error feedback', 'kinematic', 'compared', 'image tokens',
+         'weighted sum', 'lora'])
 def test_small_models_against_their_own_gradients(config):
     """Through the estimator's own forward, fused, in float32, at the model's own size."""
     torch.manual_seed(1)

@@ -143,10 +143,7 @@ def _raw_outputs(model: nn.Module, images: torch.Tensor, samples: HMRDataSample)
         whole = features[0].new_tensor((0, 0, *model.head.frame.img_size[::-1]))
         model.head._restore = lambda centers, sizes: whole.expand(len(centers), 3, 4)
         return model.head(*features, adapter=model.adapter)
-    guidance = None
-    if model.adapter is not None:
-        guidance = model.adapter.encode(samples.guidance.body_pose, samples.guidance.has_body_pose)
-    return model.head(features, adapter=model.adapter, guidance=guidance)
+    return model.read(features, (samples.guidance.body_pose, samples.guidance.has_body_pose))
 
 
 def _guidance(batch: int) -> HMRDataSample:

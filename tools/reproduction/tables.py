@@ -133,7 +133,11 @@ BEYOND = {
             train_guidance='predicted'),
         Row('kinematic', 'kinematic guidance (our design)', 'hand/hand_kinematic', guided=True),
         Row('kinematic_predicted', 'kinematic guidance, trained on predicted bodies', 'hand/hand_kinematic', guided=True,
-            train_guidance='predicted'))),
+            train_guidance='predicted'),
+        Row('occlusion_predicted', 'adapter, trained on covered hands and predicted bodies', 'hand/hand_occlusion', guided=True,
+            train_guidance='predicted'),
+        Row('kinematic_occlusion_predicted', 'kinematic guidance beside what the expert sees, trained so',
+            'hand/hand_kinematic_occlusion', guided=True, train_guidance='predicted'))),
     'beyond-body': Table(0, 'body', 'beyond the paper: the body adapter', THREE_MEASURES, (
         _again(BODY_BASE, 'frozen expert', {}),
         _again(BODY_OURS, 'the paper\'s adapter', {}),

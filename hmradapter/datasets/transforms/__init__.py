@@ -1,5 +1,12 @@
 """From a record to what a model takes: load, draw, crop, jitter, pack."""
-from .augmentation import ColorJitter, GuidanceNoise, HandJointNoise, RandomHandAugmentation, RandomPersonAugmentation
+from .augmentation import (
+    ColorJitter,
+    GuidanceNoise,
+    HandJointNoise,
+    RandomHandAugmentation,
+    RandomOcclusion,
+    RandomPersonAugmentation,
+)
 from .crop import HandCrop
 from .heatmap_targets import HeatmapTargets
 from .loading import LoadImage
@@ -7,4 +14,4 @@ from .packing import PackHandInputs, PackPersonInputs
 from .person_crop import PersonCrop
 
 __all__ = ['ColorJitter', 'GuidanceNoise', 'HandCrop', 'HandJointNoise', 'HeatmapTargets', 'LoadImage', 'PackHandInputs',
-           'PackPersonInputs', 'PersonCrop', 'RandomHandAugmentation', 'RandomPersonAugmentation']
+           'PackPersonInputs', 'PersonCrop', 'RandomHandAugmentation', 'RandomOcclusion', 'RandomPersonAugmentation']

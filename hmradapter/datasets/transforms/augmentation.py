@@ -100,6 +100,46 @@ class ColorJitter(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class RandomOcclusion(BaseTransform):
+    """Covers a rectangle of the crop by one colour or by another piece of the crop, so that a network learns hands of which it
+    sees little. Source of the idea: random erasing (Zhong et al., AAAI 2020), synthetic occlusion (Sarandi et al. 2018).
+
+    Changes: img (S, S, 3).  Adds: occlusion = dict(box (x, y, w, h), fill: (x, y) of the piece, or a colour (3,)), both in
+    pixels and None where nothing is covered.
+
+    Args:
+        probability: of covering anything.
+        sides: shares of the crop's side between which the rectangle's width and height are drawn.
+    """
+
+    def __init__(self, probability: float = 0.5, sides: tuple[float, float] = (0.25, 0.7)):
+        if not 0 <= probability <= 1 or not 0 < sides[0] <= sides[1] < 1:
+            raise ValueError(f'RandomOcclusion got probability={probability}, sides={sides}: a probability is in [0, 1], and '
+                             'shares rise between 0 and 1.')
+        self.probability, self.sides = probability, sides
+
+    def transform(self, results: dict) -> dict:
+        image = results['img']
+        if 'occlusion' not in results:
+            results['occlusion'] = self._draw(generator(results), image.shape[0])
+        if results['occlusion'] is not None:
+            (x, y, w, h), fill = results['occlusion']['box'], results['occlusion']['fill']
+            piece = image[fill[1]:fill[1] + h, fill[0]:fill[0] + w] if len(fill) == 2 else fill
+            covered = image.copy()  # the piece may lie below the rectangle
+            covered[y:y + h, x:x + w] = piece
+            results['img'] = covered
+        return results
+
+    def _draw(self, rng: np.random.Generator, side: int) -> dict | None:
+        if rng.random() >= self.probability:
+            return None
+        size = (side * rng.uniform(*self.sides, 2)).astype(int)
+        corner, other = rng.integers(0, side - size + 1, (2, 2)).tolist()
+        fill = other if rng.random() < 0.5 else rng.integers(0, 256, 3).tolist()
+        return dict(box=(*corner, *size.tolist()), fill=fill)
+
+
+@TRANSFORMS.register_module()
 class GuidanceNoise(BaseTransform):
     """Makes the guiding body as unsure as a predicted one: random turns of every joint, or no body at all.
 

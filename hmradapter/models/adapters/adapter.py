@@ -20,7 +20,8 @@ class Adapter(nn.Module):
     | `decode` | hand | one decoder layer, once for each |
     | `regress` | whole body | the body's pose |
     """
-    in_backbone = False  # True where `see` holds what learns: gradients then go through the frozen backbone
+    in_backbone = False        # True where `see` holds what learns: gradients then go through the frozen backbone
+    reads_orientation = False  # True where `encode` wants to know how the expert alone sees the hand turned
 
     def init_from(self, expert: nn.Module) -> None:
         """Called once, with the estimator, when it has its weights and nothing is frozen yet."""
@@ -29,9 +30,9 @@ class Adapter(nn.Module):
         """Images (B, 3, H, W) to what the backbone gives."""
         return backbone(images)
 
-    def encode(self, body_pose: Tensor, has_body_pose: Tensor) -> Tensor | None:
+    def encode(self, body_pose: Tensor, has_body_pose: Tensor, seen: Tensor | None = None) -> Tensor | None:
         """What guides a hand: body_pose (B, 22, 3, 3), the root in the camera frame, and its flag (B,) to tokens; None where
-        nothing does."""
+        nothing does. seen (B, 3, 3): the hand's global orientation by the expert alone, where `reads_orientation`."""
         return None
 
     def decode(self, index: int, layer: DecoderLayer, tokens: Tensor, context: Tensor, guidance: Tensor | None) -> Tensor:

@@ -61,9 +61,9 @@ class BodyPoseGuided(Adapter):
         self.project = nn.Linear(self.numbers, context_dim)
         self.joint_embedding = nn.Parameter(torch.zeros(len(self.joints), context_dim)) if joint_embedding else None
 
-    def encode(self, body_pose: Tensor, has_body_pose: Tensor) -> Tensor:
+    def encode(self, body_pose: Tensor, has_body_pose: Tensor, seen: Tensor | None = None) -> Tensor:
         """body_pose (B, 22, 3, 3), root in the camera frame, and its flag (B,) to guidance tokens (B, J, C)."""
-        numbers = self.describe(body_pose)
+        numbers = self.describe(body_pose, seen)
         tokens = self.project(torch.where(has_body_pose[:, None, None] > 0, numbers, torch.zeros_like(numbers)))
         return tokens if self.joint_embedding is None else tokens + self.joint_embedding
 
@@ -71,7 +71,7 @@ class BodyPoseGuided(Adapter):
     def numbers(self) -> int:
         return 6
 
-    def describe(self, body_pose: Tensor) -> Tensor:
+    def describe(self, body_pose: Tensor, seen: Tensor | None = None) -> Tensor:
         """Each joint's own rotation, relative to its parent, as rot6d: (B, 22, 3, 3) -> (B, J, 6)."""
         return rotmat_to_rot6d(body_pose[:, list(self.joints)])
 

@@ -60,7 +60,7 @@ class WeightedSumHandAdapter(BodyPoseGuided):
     def numbers(self) -> int:
         return 6 * len(self.joints)
 
-    def describe(self, body_pose: Tensor) -> Tensor:
+    def describe(self, body_pose: Tensor, seen: Tensor | None = None) -> Tensor:
         """All joints side by side: (B, 22, 3, 3) -> (B, 1, 6 J)."""
         return super().describe(body_pose).flatten(1).unsqueeze(1)
 

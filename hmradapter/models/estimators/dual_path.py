@@ -181,15 +181,14 @@ class DualPathEstimator(BaseModel):
         is guided; without, it is left out."""
         if features is None:
             return {}
-        hand, guidance = self.hand, None
-        adapter = hand.adapter if body is not None else None
-        if adapter is not None:
+        guide = None
+        if body is not None:
             pose = torch.cat((body['global_orient'], body['body_pose']), dim=1)[crops.person]
             if rays is not None:  # the root as the hand's crop shows it
                 pose = torch.cat((rays.transpose(1, 2).unsqueeze(1) @ pose[:, :1], pose[:, 1:]), dim=1)
             left = (crops.side == SIDES.index('left')).view(-1, 1, 1, 1)
-            guidance = adapter.encode(torch.where(left, mirror_body_pose(pose), pose), pose.new_ones(len(pose)))
-        return hand.decode(hand.head(features, adapter=adapter, guidance=guidance))
+            guide = torch.where(left, mirror_body_pose(pose), pose), pose.new_ones(len(pose))
+        return self.hand.decode(self.hand.read(features, guide))
 
     def knuckles_read(self, hands: dict[str, Tensor], crops: HandCrops, data_samples: HMRDataSample) -> dict[str, Tensor]:
         """Where the hand expert's readings (N, ...) lie for the body's adapter: read_joints (B, 2, 20, 3), cells of the body's

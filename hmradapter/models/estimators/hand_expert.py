@@ -23,14 +23,23 @@ class HandExpert(AdaptedExpert):
     def regress(self, inputs: Tensor, data_samples: HMRDataSample | None, mesh: bool = True) -> dict[str, Tensor]:
         """Crops to MANO parameters, camera and mesh, which is small and has a loss, in the network's right-hand frame."""
         features = self.extract(inputs)
-        guidance = None
-        if self.adapter is not None:
-            guidance = self.adapter.encode(data_samples.guidance.body_pose, data_samples.guidance.has_body_pose)
-        return dict(self.decode(self.head(features, adapter=self.adapter, guidance=guidance)), features=features)
+        body = None if self.adapter is None else (data_samples.guidance.body_pose, data_samples.guidance.has_body_pose)
+        return dict(self.decode(self.read(features, body)), features=features)
 
     def extract(self, inputs: Tensor) -> Tensor:
         """(B, 3, S, S) to the feature map (B, C, S/16, 3S/64): HaMeR's ViT reads the middle three quarters of the columns."""
         return self.see(middle_columns(inputs, self.backbone.img_size)).float()
+
+    def read(self, features: Tensor, body: tuple[Tensor, Tensor] | None) -> dict[str, Tensor]:
+        """Feature maps (B, C, h, w) to readouts. body: what may guide the adapter, a pose (B, 22, 3, 3) as the crop shows it
+        and a flag (B,); without it the adapter is left out."""
+        if self.adapter is None or body is None:
+            return self.head(features)
+        seen = None
+        if self.adapter.reads_orientation:
+            with torch.no_grad():
+                seen = rot6d_to_rotmat(self.head(features)['pose6d'][:, :6])
+        return self.head(features, adapter=self.adapter, guidance=self.adapter.encode(*body, seen))
 
     def decode(self, raw: dict[str, Tensor]) -> dict[str, Tensor]:
         """Readouts (pose6d (B, 96), betas (B, 10), cam (B, 3)) to rotations, camera translation, joints and vertices."""

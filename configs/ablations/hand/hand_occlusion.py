@@ -1,0 +1,8 @@
+"""Beyond the paper: most hands are covered in part while the adapter learns, at four times the rate."""
+_base_ = ['../../hand_adapter_arctic.py']
+
+covered = dict(type='RandomOcclusion', probability=0.6, sides=(0.25, 0.7))
+place = [step['type'] for step in _base_.train_pipeline].index('ColorJitter')
+train_pipeline = [*_base_.train_pipeline[:place], covered, *_base_.train_pipeline[place:]]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(adapter=dict(lr_mult=4))))
