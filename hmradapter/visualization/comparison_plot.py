@@ -14,7 +14,7 @@ LAST_SHARE = 99.0  # percent of samples that a panel shows; the few worst would 
 
 def plot_comparison(path: str | Path, errors: dict[str, dict[str, np.ndarray]], differences: Sequence[Difference],
                     reference: str, title: str) -> None:
-    """Write a picture whose format the suffix says (.png, .pdf, .svg).
+    """Write a picture in the format of the suffix.
 
     errors: {name of a number: {system: errors (N,)}}, of which the first are drawn as the share of samples below an error.
     differences: of the other systems to `reference`, with 95 % intervals.

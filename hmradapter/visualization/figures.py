@@ -1,10 +1,19 @@
 """Matplotlib's figures as files, without a display and without pyplot's global state."""
 from pathlib import Path
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hmradapter.fileio import atomic_write
+
+COLORS = 10  # of matplotlib's cycle
+
+
+def series(number: int) -> dict[str, Any]:
+    """Colour, line and marker of the series of a plot, so that the eleventh does not look like the first."""
+    turn = number // COLORS % 3
+    return dict(color=f'C{number % COLORS}', linestyle=('-', '--', ':')[turn], marker='os^'[turn])
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -15,7 +24,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def write_figure(path: str | Path, figure: Figure) -> None:
-    """Whole or not at all, in the format of the suffix (.png, .pdf, .svg); ValueError for another one."""
+    """Whole or not at all, in the format of the suffix, such as .png, .pdf or .svg; ValueError for one that is no picture's."""
     path, known = Path(path), figure.canvas.get_supported_filetypes()
     kind = path.suffix[1:].lower()
     if kind not in known:

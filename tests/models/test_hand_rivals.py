@@ -56,9 +56,13 @@ def read_out(model, pose, has=1.0):
 def test_counts_at_full_size(name):
     with torch.device('meta'):
         adapter = MODELS.build(dict(type=name))
-        compares = MODELS.build(COMPARES)
     assert sum(p.numel() for p in adapter.parameters()) == FULL[name]
-    assert sum(p.numel() for p in compares.parameters()) == FULL['KinematicHandAdapter'] - 6 + 6 * 1280  # gates, numbers
+
+
+def test_comparing_takes_six_numbers_more_a_token():
+    with torch.device('meta'):
+        with_it, without = (MODELS.build(dict(COMPARES, compare=compare)) for compare in (True, False))
+    assert sum(p.numel() for p in with_it.parameters()) - sum(p.numel() for p in without.parameters()) == 7_680
 
 
 def test_an_adapter_that_overrides_nothing_is_the_expert():

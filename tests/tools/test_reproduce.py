@@ -87,6 +87,15 @@ def test_a_row_is_commands_that_exist_and_configs_that_load(part, key, scale, to
             assert scale != 'paper' or (tested.model.body.expert, tested.model.hand.expert) == (given['body'], given['hand'])
 
 
+def test_curves_of_a_record_are_what_training_logged_and_empty_where_it_logged_nothing(tmp_path):
+    run = Run('hand', TABLES['3'].rows[-1], 0, SCALES['tiny'], tmp_path)
+    assert run._curve() == dict(loss=[], PVE=[])  # shorter than the logger's interval
+    log = run.folder / '20260101_000000' / 'vis_data' / 'scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('{"loss": 2.00004, "step": 50}\n{"hands/PVE": 40.5, "body/PVE": 9.0, "step": 50}\n')
+    assert run._curve() == dict(loss=[(50, 2.0)], PVE=[(50, 40.5)])
+
+
 def test_the_user_s_options_win_but_for_what_the_report_says_of_itself(tmp_path):
     run = Run('hand', TABLES['3'].rows[-1], 0, SCALES['tiny'], tmp_path, options=('iterations=50',))
     assert run.iterations == 50

@@ -22,8 +22,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('runs', nargs='+', metavar='[NAME=]WORK_DIR', help='of tools/train.py')
     parser.add_argument('--keys', nargs='+', metavar='KEY', help='what to draw, a panel each (default: loss and PVE)')
-    parser.add_argument('--log', nargs='+', metavar='KEY', default=['loss'], help='on a logarithmic axis (default: loss)')
-    parser.add_argument('--out', type=Path, default='curves.png', help='.png, .pdf or .svg (default: %(default)s)')
+    parser.add_argument('--log', nargs='+', metavar='KEY', help='which of them on a logarithmic axis (default: loss)')
+    parser.add_argument('--out', type=Path, default='curves.png', help='such as .png, .pdf or .svg (default: %(default)s)')
     parser.add_argument('--list', action='store_true', help='say which keys there are, and draw nothing')
     return parser.parse_args(argv)
 
@@ -31,16 +31,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
-        runs = {name: read_curves(path) for name, path in named_files(args.runs).items()}
+        runs = {name: curves_of(path) for name, path in named_files(args.runs).items()}
         if args.list:
             print('\n'.join(dict.fromkeys(key for curves in runs.values() for key in curves)))
             return 0
-        plot_curves(args.out, panels(runs, args.keys), args.log)
+        drawn = panels(runs, args.keys)
+        for key in args.log or ():
+            if key not in drawn:
+                raise ValueError(f'--log has {key!r}, which is not drawn; drawn are {", ".join(drawn)}.')
+        plot_curves(args.out, drawn, args.log or ['loss'])
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     print(args.out)
     return 0
+
+
+def curves_of(work_dir: str) -> dict[str, Curve]:
+    """What a run logged; ValueError where it logged nothing."""
+    curves = read_curves(work_dir)
+    if not curves:
+        raise ValueError(f'{work_dir} has nothing in <time>/vis_data/scalars.json: is it the work dir of a training run?')
+    return curves
 
 
 def panels(runs: dict[str, dict[str, Curve]], keys: list[str] | None) -> dict[str, dict[str, list[Curve]]]:

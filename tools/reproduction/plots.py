@@ -2,7 +2,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from hmradapter.visualization.figures import new_figure, write_figure
+from hmradapter.visualization.figures import new_figure, series, write_figure
 
 from .estimates import Estimate
 
@@ -11,7 +11,8 @@ def plot_parameters(path: Path, rows: dict[str, tuple[int, Estimate]], base: Est
     """rows: {title: (trainable parameters, error)}; the frozen base is a line."""
     def draw(axis) -> None:
         for number, (title, (count, error)) in enumerate(rows.items()):
-            axis.errorbar(count, error.mean, yerr=_bars([error]), fmt='o', capsize=3, color=f'C{number}', label=title)
+            axis.errorbar(count, error.mean, yerr=_bars([error]), capsize=3, label=title,
+                          **series(number) | dict(linestyle='none'))
         axis.axhline(base.mean, color='black', linewidth=0.8, linestyle='--', label='frozen expert')
         axis.set(xscale='log', xlabel='trainable parameters', ylabel=f'{measure} (mm)')
     _figure(path, draw)
@@ -22,8 +23,8 @@ def plot_occlusion(path: Path, rows: dict[str, list[Estimate]], labels: list[str
     def draw(axis) -> None:
         for number, (title, errors) in enumerate(rows.items()):
             places = [place + 0.06 * (number - len(rows) / 2) for place in range(len(labels))]
-            axis.errorbar(places, [error.mean for error in errors], yerr=_bars(errors), marker='o', markersize=4, capsize=2,
-                          color=f'C{number}', label=title)
+            axis.errorbar(places, [error.mean for error in errors], yerr=_bars(errors), markersize=4, capsize=2,
+                          label=title, **series(number))
         axis.set_xticks(range(len(labels)), labels)
         axis.set(xlabel='share of the hand in sight, by quartile', ylabel=f'{measure} (mm)')
     _figure(path, draw)

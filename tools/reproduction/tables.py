@@ -134,9 +134,9 @@ BEYOND = {
         Row('kinematic', 'kinematic guidance (our design)', 'hand/hand_kinematic', guided=True),
         Row('kinematic_predicted', 'kinematic guidance, trained on predicted bodies', 'hand/hand_kinematic', guided=True,
             train_guidance='predicted'),
-        Row('occlusion_predicted', 'adapter, trained on covered hands and predicted bodies', 'hand/hand_occlusion', guided=True,
-            train_guidance='predicted'),
-        Row('kinematic_occlusion_predicted', 'kinematic guidance beside what the expert sees, trained so',
+        Row('occlusion_predicted', 'adapter, trained on predicted bodies and covered hands, 4x rate', 'hand/hand_occlusion',
+            guided=True, train_guidance='predicted'),
+        Row('kinematic_occlusion_predicted', 'kinematic guidance, compared, predicted bodies, covered hands, 4x rate',
             'hand/hand_kinematic_occlusion', guided=True, train_guidance='predicted'))),
     'beyond-body': Table(0, 'body', 'beyond the paper: the body adapter', THREE_MEASURES, (
         _again(BODY_BASE, 'frozen expert', {}),

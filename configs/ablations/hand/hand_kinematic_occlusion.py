@@ -1,4 +1,4 @@
-"""Our own: kinematic guidance that is compared with what the expert sees, learnt on covered hands as in hand_occlusion.py."""
+"""Our own: kinematic guidance without gates, compared with what the expert sees, learnt as in hand_occlusion.py."""
 _base_ = ['../../hand_adapter_arctic.py']
 
 model = dict(adapter=dict(type='KinematicHandAdapter', compare=True, zero_gate=False))

@@ -104,8 +104,8 @@ class RandomOcclusion(BaseTransform):
     """Covers a rectangle of the crop by one colour or by another piece of the crop, so that a network learns hands of which it
     sees little. Source of the idea: random erasing (Zhong et al., AAAI 2020), synthetic occlusion (Sarandi et al. 2018).
 
-    Changes: img (S, S, 3).  Adds: occlusion = dict(box (x, y, w, h), fill: (x, y) of the piece, or a colour (3,)), both in
-    pixels and None where nothing is covered.
+    Changes: img (S, S, 3).  Adds: occlusion, None where nothing is covered, else dict(box (x, y, w, h) in pixels, fill: the
+    piece's corner (x, y) or a colour (3,)).
 
     Args:
         probability: of covering anything.

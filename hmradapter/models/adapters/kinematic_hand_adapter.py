@@ -19,10 +19,9 @@ class KinematicHandAdapter(HandAdapter):
     wrist's *is* the orientation. Codes per joint say which token that is, and gates at zero let training start at the expert.
     At HaMeR's size 26,777,862 parameters learn, 0.07% more than in the paper's.
 
-    A predicted forearm is off by far less than a predicted wrist, and both may be worse than what the expert sees. With
-    `compare` the expert first reads the hand alone, and each token has the product in the frame of that reading as well: where
-    body and picture agree the wrist's is the identity, and a correction can be read off. The second decoder pass costs little
-    beside the backbone; 7,680 more parameters learn.
+    Predicted bodies are often worse at a wrist than what the expert sees of it. With `compare` the expert first reads the hand
+    alone, by a decoder pass more, and each token has the product in the frame of that reading as well: where body and picture
+    agree the wrist's is the identity, and a correction can be read off. 7,680 more parameters learn.
 
     Args: those of `HandAdapter`, of which joint_embedding and zero_gate are on.
         compare: see above.

@@ -32,7 +32,7 @@ class HandExpert(AdaptedExpert):
 
     def read(self, features: Tensor, body: tuple[Tensor, Tensor] | None) -> dict[str, Tensor]:
         """Feature maps (B, C, h, w) to readouts. body: what may guide the adapter, a pose (B, 22, 3, 3) as the crop shows it
-        and a flag (B,); without it the adapter is left out."""
+        and its flag (B,); None leaves the adapter out."""
         if self.adapter is None or body is None:
             return self.head(features)
         seen = None
