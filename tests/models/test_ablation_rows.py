@@ -141,6 +141,17 @@ def test_hands_are_covered_once_they_are_cropped_and_the_adapter_learns_at_four_
         assert {group['lr'] for group in optimizer.param_groups} == {4 * cfg.optim_wrapper.optimizer.lr}
 
 
+def test_the_named_config_is_the_row_that_did_best():
+    named, row = (load_config(ROOT / 'configs' / name) for name in ('hand_adapter_predicted_arctic.py',
+                                                                    'ablations/hand/hand_occlusion.py'))
+    assert all(named.get(key) == row.get(key) for key in row if 'dataloader' not in key)
+    for split in ('train', 'val', 'test'):
+        ours, theirs = named[f'{split}_dataloader'].to_dict(), row[f'{split}_dataloader'].to_dict()
+        assert ours['dataset'].pop('guidance')['path'] == f'data/arctic/bodies_{"train" if split == "train" else "val"}.npz'
+        theirs['dataset'].pop('guidance')
+        assert ours == theirs
+
+
 def test_a_model_from_scratch_trains_twice_as_long_at_both_scales_and_at_any_length():
     row = ROOT / 'configs' / 'ablations' / 'hand' / 'table3_no2_scratch.py'
     cfg = load_config(row, {'_base_': str(OPEN['hand']), 'iterations': 200})
