@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from .figures import new_figure, series, write_figure
+from .figures import legend_below, new_figure, series, write_figure
 
 FEW = 9  # points of a curve below which each is marked
 
@@ -24,7 +24,7 @@ def curves_figure(panels: dict[str, dict[str, Sequence[Curve]]], log: Collection
     log: the panels whose values are on a logarithmic axis.
     """
     titles = list(dict.fromkeys(title for runs in panels.values() for title in runs))
-    figure = new_figure(5.5 * len(panels) + 3.5, 4.5)
+    figure = new_figure(max(9.0, 6.5 * len(panels)), 4.5)
     drawn = {}
     for axis, (label, runs) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for title, curves in runs.items():
@@ -38,5 +38,5 @@ def curves_figure(panels: dict[str, dict[str, Sequence[Curve]]], log: Collection
             axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
         axis.set_xlim(left=0)
         axis.grid(alpha=0.3)
-    figure.legend(drawn.values(), drawn, fontsize='small', loc='outside right upper')
+    legend_below(figure, drawn)
     return figure

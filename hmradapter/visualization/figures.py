@@ -23,6 +23,14 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def legend_below(figure: Figure, drawn: dict[str, Any]) -> None:
+    """{title: what matplotlib drew} below the axes, whose size stays, however long titles are: the figure grows."""
+    columns = 2 if len(drawn) > 3 and max(map(len, drawn)) < 50 else 1
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.2 * -(-len(drawn) // columns) + 0.15)
+    figure.legend(drawn.values(), drawn, fontsize='small', loc='outside lower left', ncols=columns)
+
+
 def write_figure(path: str | Path, figure: Figure) -> None:
     """Whole or not at all, in the format of the suffix, such as .png, .pdf or .svg; ValueError for one that is no picture's."""
     path, known = Path(path), figure.canvas.get_supported_filetypes()

@@ -2,7 +2,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from hmradapter.visualization.figures import new_figure, series, write_figure
+from hmradapter.visualization.figures import legend_below, new_figure, series, write_figure
 
 from .estimates import Estimate
 
@@ -39,5 +39,5 @@ def _figure(path: Path, draw: Callable) -> None:
     axis = figure.subplots()
     draw(axis)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize='small', loc='upper left', bbox_to_anchor=(1.01, 1))
+    legend_below(figure, dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True)))
     write_figure(path, figure)
