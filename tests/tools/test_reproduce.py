@@ -70,9 +70,13 @@ def test_a_row_is_commands_that_exist_and_configs_that_load(part, key, scale, to
         trained = load_config(args.config, args.cfg_options)
         assert trained.randomness.seed == 1 and trained.train_cfg.max_iters == run.iterations == cfg.train_cfg.max_iters
         assert run.iterations == (2 if key == 'no2_scratch' else 1) * (SCALES[scale].iterations or 10_000)
-        guided = trained.train_dataloader.dataset.guidance.path if part == 'hand' else None
-        assert (guided is not None) == (run.row.train_guidance == 'predicted')
-        assert part != 'hand' or trained.val_dataloader.dataset.guidance.source == 'annotation'
+        predicted = run.row.train_guidance == 'predicted'
+        if part == 'hand':
+            guidance = trained.train_dataloader.dataset.guidance
+            assert (guidance.path is not None) == (guidance.source == 'file') == predicted
+            assert trained.val_dataloader.dataset.guidance.source == 'annotation'
+        elif run.row.guided:
+            assert trained.model.adapter.get('train_joints', 'annotation') == ('predicted' if predicted else 'annotation')
         scratch = key == 'no2_scratch'
         assert scratch == (trained.model.expert is None)
         assert scratch or scale != 'paper' or trained.model.expert == given[part]

@@ -239,8 +239,9 @@ def _pictures(results: Results, folder: Path) -> list[Block]:
         plot_parameters(path, {row.title: (results.records[row.key][0]['trainable'], results.of(row)) for row in trained},
                         results.of(base), MAIN)
         found.append(Picture(path, f'{MAIN} against trainable parameters'))
+    guide = 'true bodies' if results.table.part == 'hand' else 'predicted knuckles'  # as the configs' validation has it
     for name, kind, ylabel, log in (('loss.png', 'loss', 'training loss', True),
-                                    ('steps.png', 'PVE', f'{MAIN} (mm) on the way, true guidance', False)):
+                                    ('steps.png', 'PVE', f'{MAIN} (mm) on the way, {guide}', False)):
         curves = {row.title: [record['curve'][kind] for record in results.records[row.key] if len(record['curve'][kind]) > 1]
                   for row in trained}
         curves = {title: of_row for title, of_row in curves.items() if of_row}

@@ -151,7 +151,9 @@ class Run:
         options['randomness.seed'] = str(self.seed)
         if self.scale.iterations:
             options['iterations'] = str(self.scale.iterations)
-        if self.row.train_guidance == 'predicted':  # what is measured on the way is guided by the truth, as in all rows
+        if self.row.train_guidance == 'predicted' and self.part == 'body':
+            options['model.adapter.train_joints'] = 'predicted'
+        elif self.row.train_guidance == 'predicted':  # what is measured on the way is guided by the truth, as in all rows
             options |= _guided_by(self.guide.bodies('target', 'train'), 'train_dataloader.dataset.guidance')
         return options | read_options(self.options)
 

@@ -14,8 +14,8 @@ class Row:
     key: unique in its part, names the folders of its runs.  title: as in reports.  config: below configs/ablations; None is the
     frozen base, which is not trained.  paper: its figures by measure, mm.  params: the paper's trainable parameters.
     guided: reads the other part's guidance, so it is evaluated with true, predicted and no guidance.  train_guidance:
-    'annotation', or 'predicted' by the other part's expert.  adapters: the rows by part whose adapters a dual path loads; it
-    does not learn as a whole.
+    'annotation', or 'predicted' by the frozen whole-body expert, as guidance at test time is.  adapters: the rows by part whose
+    adapters a dual path loads; it does not learn as a whole.
     """
     key: str
     title: str
@@ -144,7 +144,9 @@ BEYOND = {
         Row('lora_decoder', 'LoRA on the decoder', 'body/body_lora_decoder'),
         Row('lora_backbone', 'LoRA on the backbone', 'body/body_lora_backbone'),
         Row('bottleneck', 'bottleneck adapters', 'body/body_bottleneck'),
-        Row('joint_embedding', 'adapter, a code per knuckle', 'body/body_joint_embedding', guided=True))),
+        Row('joint_embedding', 'adapter, a code per knuckle', 'body/body_joint_embedding', guided=True),
+        Row('predicted_training', 'adapter, trained on predicted knuckles', 'body/table4_no6_ours', guided=True,
+            train_guidance='predicted'))),
 }
 
 
