@@ -206,6 +206,19 @@ def test_a_difference_within_chance_is_not_shown(tmp_path):
     assert 'Order by PVE: 21 of 21 pairs of rows are as in the paper, 0 of them' in text
 
 
+def test_what_was_measured_of_no_sample_is_left_out(tmp_path):
+    found = TABLES['1-ehf']
+    records = {row.key: [record(row, 30.0)] for row in found.rows}
+    for of_row in records.values():
+        evaluated = of_row[0]['evaluations']['target']
+        evaluated['errors'] |= {name: evaluated['errors']['PVE'] for name in (*found.measures, 'MRRPE/hands')}
+        evaluated['errors']['wrist-rotation/hands'] = [None] * len(evaluated['key'])  # scans have no rotations
+    results = report.Results(found, records)
+    assert results.of(found.rows[0], 'wrist-rotation/hands') is None and results.of(found.rows[0], 'MRRPE/hands').mean == 30
+    text = markdown(report.blocks(results, tmp_path, 'c', {}), tmp_path)
+    assert 'Order by PVE/hands' in text and 'rotation of the wrists' not in text
+
+
 def test_rows_that_were_not_run_are_left_out(tmp_path):
     found = TABLES['3']
     records = {row.key: [record(row, 30.0)] for row in found.rows[:2]}

@@ -31,12 +31,13 @@ class Results:
         self._known: dict[tuple, Estimate] = {}
 
     def of(self, row: Row, measure: str = MAIN, evaluation: str | None = None, quartile: int | None = None) -> Estimate | None:
-        """The row's number; by default on the target domain, guided by predictions where it is guided: the headline."""
+        """The row's number; by default on the target domain, guided by predictions where it is guided: the headline. None where
+        nothing was measured, as the rotation of the wrists of EHF, whose truth is scans."""
         name = evaluation or headline(row)
         place = (row.key, measure, name, quartile)
         if place not in self._known:
             found = [record['evaluations'][name] for record in self.records[row.key] if name in record['evaluations']]
-            if not found or measure not in found[0]['errors']:
+            if not any(value is not None for evaluation in found for value in evaluation['errors'].get(measure, ())):
                 return None
             members = None if quartile is None else occlusion_quartiles(found[0])[quartile][1]
             self._known[place] = estimate(found, measure, members)
