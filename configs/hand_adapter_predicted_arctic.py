@@ -1,12 +1,12 @@
-"""The hand adapter, trained on bodies as the whole-body expert predicts them and on hands that are covered in part: the best of
-its size with predicted guidance on the open world (docs/results.md). Training as in the paper is hand_adapter_arctic.py.
+"""The hand adapter, trained on bodies as the whole-body expert predicts them and on hands that are covered in part. With
+predicted guidance it is better than the paper's training, hand_adapter_arctic.py, on the open world (docs/results.md).
 
     python tools/test.py configs/body_adapter_arctic.py --adapter none --dump data/arctic/bodies_val.npz \\
-        --cfg-options expert=data/weights/smplerx.safetensors
+        --cfg-options expert=data/weights/smplerx.safetensors test_evaluator.dump_meshes=False
     (again with --dump data/arctic/bodies_train.npz and, as an option, test_dataloader.dataset.source.split=train)
     bash tools/dist_train.sh configs/hand_adapter_predicted_arctic.py 4 --cfg-options expert=data/weights/hamer.safetensors
 
-You will change: bodies, and what hand_adapter_arctic.py says. A dump takes two meshes a person, about 250 kB.
+You will change: bodies, and what hand_adapter_arctic.py says.
 """
 _base_ = ['./hand_adapter_arctic.py']
 

@@ -73,10 +73,12 @@ def main(argv=None) -> None:
     scale = SCALES[args.scale]
     try:
         chosen = table(args.table)
-        check_options(args, scale)
+        check_options(chosen, args, scale)
         runs = [run for row in rows_of(chosen, args.rows) for seed in range(args.seeds)
                 if (run := run_of(chosen, row, seed, args)).draws or seed == 0]
-        check_experts(runs, args, scale)
+        check_experts([run_of(chosen, row, 0, args) for row in chosen.rows], args, scale)
+        for run in runs:
+            run.identity()  # what is wrong with an option is said before the first hour of training
         make_scenes(scale, chosen.part)
         perform(runs, args)
     except (ValueError, FileNotFoundError, RunError) as error:
@@ -87,17 +89,23 @@ def main(argv=None) -> None:
     print(f'{(folder / "report.html").resolve().as_uri()}')
 
 
-def check_options(args: argparse.Namespace, scale: Scale) -> None:
+def check_options(chosen: Table, args: argparse.Namespace, scale: Scale) -> None:
     """ValueError for options that would change what the report says of itself."""
-    if 'randomness.seed' in read_options(args.cfg_options):
-        raise ValueError('--cfg-options has randomness.seed: rows run with the seeds 0, 1, ..., as many as --seeds says.')
+    for name in read_options(args.cfg_options):
+        if name == 'randomness.seed':
+            raise ValueError('--cfg-options has randomness.seed: rows run with the seeds 0, 1, ..., as many as --seeds says.')
+        if name.split('.')[0] == 'guidance' or name.endswith(('_joints', 'dataset.guidance')):
+            raise ValueError(f'--cfg-options has {name}: rows are measured with true, predicted and no guidance each.')
+        if name == 'data_root' and (scale.scenes or chosen.part in ('dual_ehf', 'dual_3dpw')):
+            raise ValueError('--cfg-options has data_root, but this table reads several folders: have the data where the '
+                             'configs say (a link will do).')
     given = [f'--{part}-expert' for part in EXPERTS if experts(args).get(part)]
     if scale.named_experts and given:
         raise ValueError(f'{" and ".join(given)}: at the scale {scale.name} the configs name the experts.')
 
 
 def check_experts(runs: list[Run], args: argparse.Namespace, scale: Scale) -> None:
-    """ValueError where an expert would have random weights."""
+    """ValueError where an expert would have random weights. `runs` are of all rows: a report tells of those that are done."""
     needed = sorted(set().union(*(run.needed_experts for run in runs)))
     missing = [f'--{part}-expert' for part in needed if part not in experts(args)]
     if not scale.named_experts and missing:

@@ -99,9 +99,10 @@ class GatheredMetric(BaseMetric):
         save_dump(self.dump_path, arrays | rows, dict(
             protocol=self.scores.protocol.id, protocol_name=self.protocol.name, run=run_facts(self.dataset_meta),
             **self._dump_meta()), self.layout)
-        print_log(f'predictions written to {self.dump_path}; score them again with\n'
-                  f'  python tools/analysis_tools/eval_predictions.py {self.dump_path} --protocol {self.protocol.name}',
-                  logger='current')
+        again = '' if self.layout.required.keys() - arrays.keys() else (
+            '; score them again with\n'
+            f'  python tools/analysis_tools/eval_predictions.py {self.dump_path} --protocol {self.protocol.name}')
+        print_log(f'predictions written to {self.dump_path}{again}', logger='current')
 
 
 def as_array(tensor: Tensor) -> np.ndarray:

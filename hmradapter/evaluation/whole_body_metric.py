@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hmradapter.evaluation.body_scoring import BodyScorer, body_scores
-from hmradapter.evaluation.dump import BODIES, BODY_PARAMETERS, check_dump
+from hmradapter.evaluation.dump import BODIES, BODY_PARAMETERS, check_dump, check_shapes
 from hmradapter.evaluation.gathered_metric import GatheredMetric, as_array
 from hmradapter.evaluation.protocols import BodyProtocol
 from hmradapter.evaluation.scores import Scores
@@ -32,6 +32,8 @@ class WholeBodyMetric(GatheredMetric):
         protocol: name in `protocols.PROTOCOLS`, or a dict that changes fields of one.
         dump_path: .npz that keeps every prediction with its truth (docs/evaluation.md), for `eval_predictions.py`. Two meshes a
             person: about 250 kB, which processes exchange in memory.
+        dump_meshes: False leaves both meshes out, about 4 kB a person remain: parameters that guide hands, and errors. Such a
+            file cannot be scored again.
         row: which of a dual path's predictions is scored: None for its result, 'expert' or 'combined' for what it is compared
             with (the model's `rows` has to ask for it).
         prefix: of the logged names ('body/PVE', 'body/PVE/hands', 'body/MPJPE/upper'); two metrics in one evaluator need two.
@@ -42,9 +44,10 @@ class WholeBodyMetric(GatheredMetric):
     protocol_kind = BodyProtocol
 
     def __init__(self, body_model_root: str, protocol: str | dict = 'arctic-body-p1-val', dump_path: str | None = None,
-                 row: str | None = None, prefix: str | None = None, collect_device: str = 'cpu',
+                 dump_meshes: bool = True, row: str | None = None, prefix: str | None = None, collect_device: str = 'cpu',
                  collect_dir: str | None = None):
         super().__init__(protocol, dump_path, prefix=prefix, collect_device=collect_device, collect_dir=collect_dir)
+        self.dump_meshes = dump_meshes
         self.group = 'pred' if row is None else f'pred_{row}'
         self.scorer = BodyScorer(self.protocol, body_model_root)
 
@@ -55,6 +58,8 @@ class WholeBodyMetric(GatheredMetric):
         errors = self.scorer.errors(row) if finite else dict.fromkeys(self.scorer.row_names, np.nan)
         if self.dump_path is None:
             row = {name: value for name, value in row.items() if name in ('sample_idx', 'key', 'visibility', 'has_mesh')}
+        elif not self.dump_meshes:
+            row = {name: value for name, value in row.items() if not name.endswith('_vertices')}
         row |= {f'error_{name}': value for name, value in errors.items()} | {'is_finite': finite}
         return {name: np.asarray(value)[None] for name, value in row.items()}
 
@@ -102,7 +107,8 @@ class WholeBodyMetric(GatheredMetric):
         rows = {name: arrays[f'error_{name}'] for name in self.scorer.row_names}
         kept = {name: values for name, values in arrays.items() if not name.startswith('error_') and name != 'is_finite'}
         if self.dump_path is not None:
-            check_dump(kept, 'this evaluation', self.layout)
+            check = check_dump if self.dump_meshes else check_shapes
+            check(kept, 'this evaluation', self.layout)
         return body_scores(rows, self.protocol.on(self.dataset_meta), arrays['visibility']), kept
 
     def _dump_meta(self) -> dict:

@@ -144,6 +144,18 @@ def test_dump_scored_again_gives_the_same_numbers(root, tmp_path):
     np.testing.assert_array_equal(arrays['error_pve_hands'], metric.scores.rows['pve_hands'])
 
 
+def test_a_dump_without_meshes_holds_what_guides_hands_and_the_same_errors(root, tmp_path):
+    samples = toy_persons(root, 3)
+    found, _ = run_metric(root, samples, dump_path=str(tmp_path / 'whole.npz'))
+    assert run_metric(root, samples, dump_path=str(tmp_path / 'small.npz'), dump_meshes=False)[0] == found
+    whole, small = (np.load(tmp_path / f'{name}.npz') for name in ('whole', 'small'))
+    assert set(whole) - set(small) == {'pred_vertices', 'true_vertices'}
+    for name in small:
+        np.testing.assert_array_equal(small[name], whole[name])
+    with pytest.raises(ValueError, match="lacks .'pred_vertices'"):
+        load_dump(tmp_path / 'small.npz')
+
+
 def test_only_points_that_project_into_the_image_count_for_ubody(root):
     samples = toy_persons(root, 2)
     everything, _ = run_metric(root, samples)

@@ -70,6 +70,8 @@ def test_a_row_is_commands_that_exist_and_configs_that_load(part, key, scale, to
         trained = load_config(args.config, args.cfg_options)
         assert trained.randomness.seed == 1 and trained.train_cfg.max_iters == run.iterations == cfg.train_cfg.max_iters
         assert run.iterations == (2 if key == 'no2_scratch' else 1) * (SCALES[scale].iterations or 10_000)
+        places = SCALES[scale].validations
+        assert args.no_validate == (not places) and (not places or trained.train_cfg.val_interval * places == run.iterations)
         predicted = run.row.train_guidance == 'predicted'
         if part == 'hand':
             guidance = trained.train_dataloader.dataset.guidance
@@ -88,6 +90,8 @@ def test_a_row_is_commands_that_exist_and_configs_that_load(part, key, scale, to
         if part.startswith('dual'):
             loaded = [tested.model.body.adapter_file, tested.model.hand.adapter_file]
             assert [str(need.weights) for need in run.needs] == [path for path in reversed(loaded) if path]
+            mixtures = [need._config().train_dataloader.dataset.type == 'MixtureDataset' for need in run.needs]
+            assert mixtures == [scale == 'paper'] * len(run.needs)  # what the paper's tables 1 and 2 learn from
             assert scale != 'paper' or (tested.model.body.expert, tested.model.hand.expert) == (given['body'], given['hand'])
 
 
@@ -103,12 +107,20 @@ def test_curves_of_a_record_are_what_training_logged_and_empty_where_it_logged_n
 def test_the_user_s_options_win_but_for_what_the_report_says_of_itself(tmp_path):
     run = Run('hand', TABLES['3'].rows[-1], 0, SCALES['tiny'], tmp_path, options=('iterations=50',))
     assert run.iterations == 50
+    whole = Run('dual', TABLES['1'].rows[2], 0, SCALES['tiny'], tmp_path, options=('iterations=50',))
+    assert [need.iterations for need in whole.needs] == [50, 50] and whole.identity()  # rows that do not learn go without
+    guide = Run('hand', TABLES['3'].rows[-1], 0, SCALES['tiny'], tmp_path, options=('model.adapter.own_norms=True',)).guide
+    assert guide.identity() == run.guide.identity()
 
 
 @pytest.mark.parametrize('arguments, told', [
     (['--cfg-options', 'randomness.seed=3'], 'as many as --seeds says'), (['--cfg-options', 'iterations'], 'must be KEY=VALUE'),
     (['--hand-expert', 'x'], 'the configs name the experts'), (['--rows', 'no9'], "names ['no9']"),
-    (['--scale', 'paper', '--hand-expert', 'x'], 'needs --body-expert'), (['--seeds', '0'], '0 is not a count')])
+    (['--scale', 'paper', '--hand-expert', 'x', '--rows', 'base'], 'needs --body-expert'),
+    (['--seeds', '0'], '0 is not a count'), (['--cfg-options', 'data_root=x'], 'reads several folders'),
+    (['--cfg-options', 'guidance.source=none'], 'with true, predicted and no guidance'),
+    (['--cfg-options', 'model.adapter.own_norms=True'], 'model.adapter is None'),
+    (['--cfg-options', 'iteration=5'], "Did you mean 'iterations'")])
 def test_mistakes_are_told_plainly(arguments, told, tool, capsys):
     with pytest.raises(SystemExit) as stopped:
         tool('reproduce')['main'](['--table', '3', *arguments])
@@ -193,7 +205,7 @@ def test_rows_beyond_the_paper_are_told_against_its_adapter(tmp_path):
     means = dict(base=50.0, no6_ours=40.0, kinematic=30.0)
     records = {row.key: [record(row, means[row.key])] for row in found.rows if row.key in means}
     text = markdown(report.blocks(report.Results(found, records), tmp_path, 'c', {}), tmp_path)
-    told = text.split("Against the paper's adapter")[1].split('##')[0]
+    told = text.split("Against: the paper's adapter")[1].split('##')[0]
     assert 'of those with 23-0 % in sight' in told
     assert '| kinematic guidance (our design) | -25.0 % [' in told and '| frozen expert | +25.0 % [' in told
 
@@ -260,7 +272,7 @@ def test_what_another_config_left_makes_room(ours):
 
 
 def test_two_processes_do_not_share_a_folder(ours):
-    with runs._alone_in(ours.folder), pytest.raises(RunError, match="another process's"):
+    with commands.alone_in(ours.folder), pytest.raises(RunError, match="another process's"):
         ours.perform(lambda share: None, Processes())
 
 

@@ -1,11 +1,13 @@
 """Commands of this package run from here: their processes, their options, how long they took, and what they ran on."""
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import platform
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +19,8 @@ from mmengine.config import DictAction
 
 from hmradapter.fileio import atomic_write
 from hmradapter.version import __version__
+
+LOCK = 'lock'
 
 
 class RunError(RuntimeError):
@@ -39,12 +43,12 @@ class Processes:
             RunError: it failed, or all were stopped.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
-        threads = {} if 'dist_train' in ' '.join(command) else dict(OMP_NUM_THREADS='1')
+        env = dict(PYTHON=sys.executable) if 'dist_train' in ' '.join(command) else dict(OMP_NUM_THREADS='1')
         with open(log, 'a') as file:
             with self._lock:
                 if self._stopped:
                     raise RunError('stopped.')
-                process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | threads)
+                process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | env)
                 self._running.add(process)
             try:
                 yield process
@@ -88,12 +92,29 @@ class Clock:
                 json.dump(self.seconds, file)
 
 
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """One process at a time in a folder; the lock falls with the process. RunError where another one has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK, 'w') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f'{folder} is another process\'s: wait for it, or give another --work-dir.') from error
+        yield
+
+
 def read_options(texts: Sequence[str]) -> dict[str, str]:
     """KEY=VALUE of a command line; ValueError for a text without '='."""
     wrong = [text for text in texts if '=' not in text]
     if wrong:
         raise ValueError(f'--cfg-options has {wrong}: each must be KEY=VALUE.')
     return dict(text.split('=', 1) for text in texts)
+
+
+def given_options(texts: Sequence[str], without: Sequence[str]) -> dict[str, str]:
+    """`read_options` but for those whose first name is in `without`."""
+    return {key: value for key, value in read_options(texts).items() if key.split('.')[0] not in without}
 
 
 def option_arguments(options: dict[str, str]) -> list[str]:

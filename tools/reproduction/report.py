@@ -81,8 +81,8 @@ def blocks(results: Results, folder: Path, command: str, counts: dict[str, int],
             found += _order(results, HANDS)
     if table.number == 3:
         found += [Heading('The paper\'s four findings'), Items([_finding(results, *finding) for finding in FINDINGS])]
-    if not table.number and results.named(OURS):
-        found += [Heading('Against the paper\'s adapter'), _against_the_papers(results)]
+    for row in filter(None, map(results.named, table.references)):
+        found += [Heading(f'Against: {row.title}'), _against(results, row)]
     found += [Heading('Rows'), _numbers(results, counts),
               Text('mm, mean of the seeds with its 95 % bootstrap interval over seeds and held-out sequences; with few seeds '
                    'it is narrow, and the people are not drawn. In brackets after figures: change against the frozen expert.')]
@@ -137,16 +137,15 @@ def _finding(results: Results, claim: str, better: str, others: tuple[str, ...])
     return f'{claim}: **{verdict}** by {MAIN}. {"; ".join(changes)}.'
 
 
-def _against_the_papers(results: Results) -> Grid:
-    """Relative change of the headline, over all samples and over the quarter that is hidden most."""
-    ours, labels = results.named(OURS), results.quartiles
-    rows = []
-    for row in results.rows:
-        changes = [results.of(row, MAIN, None, quartile).relative_to(results.of(ours, MAIN, None, quartile))
-                   for quartile in (None, *([len(labels) - 1] if labels else []))]
-        if row is not ours:
-            rows.append([row.title, *map(_percent, changes)])
-    return Grid([f'change of {MAIN}', 'all', *([f'of those with {labels[-1]} in sight'] if labels else [])], rows)
+def _against(results: Results, reference: Row) -> Grid:
+    """Relative change of the headline, over all samples and over the quarter that is hidden most; of persons also of hands."""
+    labels = results.quartiles
+    places = [('all', MAIN, None), *([(f'of those with {labels[-1]} in sight', MAIN, len(labels) - 1)] if labels else []),
+              *([('their hands', HANDS, None)] if HANDS in results.table.measures else [])]
+    rows = [[row.title, *(_percent(results.of(row, measure, None, quartile).relative_to(
+        results.of(reference, measure, None, quartile))) for _, measure, quartile in places)]
+        for row in results.rows if row is not reference]
+    return Grid([f'change of {MAIN}', *(name for name, *_ in places)], rows)
 
 
 def _numbers(results: Results, counts: dict[str, int]) -> Grid:
@@ -256,11 +255,13 @@ def _how(results: Results, command: str) -> Sequence[str]:
     records = [record for row in results.rows for record in results.records[row.key]]
     first = records[0]['evaluations']
     trained = sorted({record['iterations'] for record in records if record['iterations']})
+    gpus = sorted({record['gpus'] for record in records if record.get('gpus')})
     versions = sorted({' '.join(f'{name} {number}' for name, number in record['versions'].items()) for record in records})
     return (f'Command: `{command}`', f'Machine: {"; ".join(sorted({record["machine"] for record in records}))}',
             f'Time: {sum(record["seconds"] for record in records) / 3600:.2f} h of single runs together, '
             f'{sum(record["train_seconds"] for record in records) / 3600:.2f} h of them training',
             f'Seeds: {sorted({record["seed"] for record in records})}'
-            + (f'; iterations: {trained}' if trained else ''),
+            + (f'; iterations: {trained}' if trained else '')
+            + (f'; processes that shared a batch: {gpus}' if gpus else ''),
             f'Protocol: {next(iter(first.values()))["protocol"]}, {len(next(iter(first.values()))["key"])} samples',
             f'Versions: {"; ".join(versions)}')

@@ -3,15 +3,13 @@
 A run's folder holds the training's own files, `<evaluation>.json` for each evaluation (numbers and errors of every sample) and,
 last, `run.json`. A run whose config, experts, scenes or guide have changed since is begun anew.
 """
-import contextlib
-import fcntl
 import hashlib
 import json
 import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,10 +21,13 @@ from hmradapter.engine.training_log import read_curves
 from hmradapter.fileio import atomic_write, load_npz
 
 from .commands import (
+    LOCK,
     Clock,
     Processes,
     RunError,
+    alone_in,
     file_mark,
+    given_options,
     machine,
     option_arguments,
     option_values,
@@ -42,7 +43,8 @@ CONFIGS = Path('configs/ablations')
 PAPERS_ADAPTER = dict(hand='hand/table3_no6_ours', body='body/table4_no6_ours')
 GUIDANCE = ('true', 'predicted', 'none')  # what a guided row is given at test time
 POLL_SECONDS = 2.0
-LOCK = 'lock'
+# Of --cfg-options, what rows that do not learn cannot take.
+TRAINING = ('iterations', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'train_dataloader', 'train_pipeline')
 _ITERATION = re.compile(r'Iter\(train\) \[ *(\d+)/')
 _MEASURES = {'pve': 'PVE', 'pa_pve': 'PA-PVE', 'mpjpe': 'MPJPE', 'pa_mpjpe': 'PA-MPJPE', 'wrist_deg': 'wrist-rotation',
              'pve_hands': 'PVE/hands', 'pa_pve_hands': 'PA-PVE/hands', 'pa_mpjpe_hands': 'PA-MPJPE/hands',
@@ -65,7 +67,7 @@ class Run:
     """A row with a seed at a scale.
 
     gpus: processes of training, 0 for one alone.  experts: files by part, where the configs name none.  options:
-    --cfg-options of the user.
+    --cfg-options of the user.  mixture: an adapter of whole persons that learns from the scale's `mixtures`.
     """
     part: str
     row: Row
@@ -75,10 +77,12 @@ class Run:
     gpus: int = 0
     experts: dict[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    mixture: bool = False
 
     @property
     def folder(self) -> Path:
-        return self.root / self.scale.name / f'{self.part}-{self.row.key}' / f'seed{self.seed}'
+        data = '-mixture' if self.mixture else ''
+        return self.root / self.scale.name / f'{self.part}-{self.row.key}{data}' / f'seed{self.seed}'
 
     @property
     def config(self) -> str:
@@ -111,7 +115,8 @@ class Run:
     @property
     def needs(self) -> list['Run']:
         """The runs whose adapters this one loads."""
-        return [replace(self, part=part, row=row) for part, row in self.row.adapters.items()]
+        return [replace(self, part=part, row=row, mixture=part in self.scale.mixtures)
+                for part, row in self.row.adapters.items()]
 
     @property
     def needed_experts(self) -> set[str]:
@@ -134,7 +139,8 @@ class Run:
 
     # ---- options of the commands --------------------------------------------------------------------------------------------
     def _common(self, domain: str = 'target') -> dict[str, str]:
-        options = {'_base_': self.scale.bases[self.part]} if self.part in self.scale.bases else {}
+        bases = self.scale.mixtures if self.mixture else self.scale.bases
+        options = {'_base_': bases[self.part]} if self.part in bases else {}
         if self.folders[domain]:
             options['data_root'] = self.folders[domain]
         for part in self.needed_experts & set(self.experts):
@@ -147,7 +153,7 @@ class Run:
     def training_options(self) -> dict[str, str]:
         options = self._common()
         if not self.trains:
-            return options | read_options(self.options)
+            return options | given_options(self.options, TRAINING)
         options['randomness.seed'] = str(self.seed)
         if self.scale.iterations:
             options['iterations'] = str(self.scale.iterations)
@@ -165,7 +171,7 @@ class Run:
             options |= _guided_by(self.guide.bodies(evaluation.domain, 'val'), 'guidance')
         if self.part == 'hand' and evaluation.guidance == 'none':
             options['guidance.source'] = 'none'
-        return options | read_options(self.options)
+        return options | given_options(self.options, () if self.trains else TRAINING)
 
     def _config(self) -> dict:
         return load_config(self.config, option_values(self.training_options()))
@@ -201,7 +207,7 @@ class Run:
             advance(1.0)
             return done
         identity = self.identity()
-        with _alone_in(self.folder):
+        with alone_in(self.folder):
             self._begin(identity)
             clock = Clock(self.folder / 'seconds.json')
             with clock.counting('training'):
@@ -217,7 +223,7 @@ class Run:
             advance(1 - share)
             seconds = clock.seconds
             record = dict(part=self.part, row=self.row.key, title=self.row.title, seed=self.seed, config=self.config,
-                          options=self.training_options(), identity=identity, iterations=self.iterations,
+                          options=self.training_options(), identity=identity, iterations=self.iterations, gpus=self.gpus,
                           trainable=self._trainable(), train_seconds=round(seconds['training'], 1),
                           seconds=round(sum(seconds.values()), 1), curve=self._curve(),
                           versions=json.loads((self.folder / 'versions.json').read_text()), machine=machine(),
@@ -336,15 +342,3 @@ def _numbers(values: np.ndarray, digits: int) -> list:
 
 def _guided_by(bodies: Path, where: str) -> dict[str, str]:
     return {f'{where}.source': 'file', f'{where}.path': str(bodies)}
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """One process at a time in a run's folder; the lock falls with the process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK, 'w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(f'{folder} is another process\'s: wait for it, or give another --work-dir.') from error
-        yield

@@ -1,6 +1,6 @@
 """How large the experiments are: a smoke test, two cores over night (both on the open world), or as in the paper."""
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 OPEN = 'data/open'
 
@@ -14,6 +14,7 @@ class Scale:
     scenes: how data is made, {folder: command}; what a table reads is made first.
     data: folders by part and domain: 'target' is trained on and held out, 'source' is what the experts know; None: as the
         configs say.
+    mixtures: config by part that adapters of whole persons are laid on, where they do not learn from the rows' own data.
     named_experts: whether the configs name the experts' files; if not, the command has to.
     iterations: None as the configs say.  validations: how often a training run is measured on its way.
     """
@@ -26,6 +27,7 @@ class Scale:
     iterations: int | None
     validations: int
     seeds: int
+    mixtures: dict[str, str] = field(default_factory=dict)
 
 
 def _open_world(suffix: str, train: str, held_out: str, people: str, sequences: str) -> tuple[dict, dict]:
@@ -52,7 +54,8 @@ SCALES = {scale.name: scale for scale in (
     Scale('smoke', _OPEN_BASES, _OPEN_BASES['body'], *_SMOKE, named_experts=True, iterations=20, validations=0, seeds=1),
     Scale('tiny', _OPEN_BASES, _OPEN_BASES['body'], *_TINY, named_experts=True, iterations=1000, validations=4, seeds=3),
     Scale('paper', _PAPER_BASES, 'configs/body_adapter_arctic.py', {}, {part: dict(target=None) for part in _OPEN_BASES},
-          named_experts=False, iterations=None, validations=3, seeds=1))}
+          named_experts=False, iterations=None, validations=4, seeds=1,
+          mixtures={part: f'configs/{part}_adapter_mixed.py' for part in ('hand', 'body')}))}
 
 
 def scenes_of(scale: Scale, part: str) -> list[str]:

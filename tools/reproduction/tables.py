@@ -30,13 +30,15 @@ class Row:
 @dataclass(frozen=True)
 class Table:
     """A table of the paper: rows of one part under the measures it shows. part: 'hand', 'body', or of whole persons 'dual' on
-    the scale's own data, 'dual_ehf', 'dual_3dpw'.  note: where the paper measures otherwise."""
+    the scale's own data, 'dual_ehf', 'dual_3dpw'.  note: where the paper measures otherwise.  references: keys of rows that the
+    others are told against, besides the frozen expert."""
     number: int
     part: str
     title: str
     measures: tuple[str, ...]
     rows: tuple[Row, ...]
     note: str = ''
+    references: tuple[str, ...] = ()
 
 
 def _paper(measures: tuple[str, ...], *values: float) -> dict[str, float]:
@@ -72,7 +74,7 @@ def _dual(part: str, data: str, measures: tuple[str, ...], expert: tuple, combin
         Row('expert', 'whole-body expert', 'dual/table1_expert', _paper(measures, *expert)),
         Row('combined', 'experts combined', 'dual/table1_combined', _paper(measures, *combined)),
         Row('ours', 'dual path (ours)', 'dual/table1_ours', _paper(measures, *ours), adapters=adapters),
-        Row('two_rounds', 'dual path, a second round', 'dual/two_rounds', adapters=adapters)))
+        Row('two_rounds', 'dual path, a second round', 'dual/two_rounds', adapters=adapters)), references=('ours',))
 
 
 TABLES = {
@@ -134,10 +136,13 @@ BEYOND = {
         Row('kinematic', 'kinematic guidance (our design)', 'hand/hand_kinematic', guided=True),
         Row('kinematic_predicted', 'kinematic guidance, trained on predicted bodies', 'hand/hand_kinematic', guided=True,
             train_guidance='predicted'),
+        Row('rate_predicted', 'adapter, trained on predicted bodies, 4x rate', 'hand/hand_rate', guided=True,
+            train_guidance='predicted'),
         Row('occlusion_predicted', 'adapter, trained on predicted bodies and covered hands, 4x rate', 'hand/hand_occlusion',
             guided=True, train_guidance='predicted'),
-        Row('kinematic_occlusion_predicted', 'kinematic guidance, compared, predicted bodies, covered hands, 4x rate',
-            'hand/hand_kinematic_occlusion', guided=True, train_guidance='predicted'))),
+        Row('kinematic_occlusion_predicted', 'kinematic guidance, compared, no gates, predicted bodies, covered hands, 4x rate',
+            'hand/hand_kinematic_occlusion', guided=True, train_guidance='predicted')),
+        references=('no6_ours', 'predicted_training')),
     'beyond-body': Table(0, 'body', 'beyond the paper: the body adapter', THREE_MEASURES, (
         _again(BODY_BASE, 'frozen expert', {}),
         _again(BODY_OURS, 'the paper\'s adapter', {}),
@@ -146,7 +151,7 @@ BEYOND = {
         Row('bottleneck', 'bottleneck adapters', 'body/body_bottleneck'),
         Row('joint_embedding', 'adapter, a code per knuckle', 'body/body_joint_embedding', guided=True),
         Row('predicted_training', 'adapter, trained on predicted knuckles', 'body/table4_no6_ours', guided=True,
-            train_guidance='predicted'))),
+            train_guidance='predicted')), references=('no6_ours',)),
 }
 
 

@@ -71,8 +71,6 @@ def _unmatched(cfg: Config, option: str) -> str | None:
             if part not in value:
                 return _unmatched_key(cfg, value, option, walked, part)
             value = value[part]
-        elif value is None:
-            return None  # a part that is switched off in the file
         else:
             return f'{option}: {".".join(walked)} is {value!r}, which has nothing below it.'
         walked.append(part)
