@@ -43,8 +43,9 @@ def on_the_open_world(row):
 
 
 def may_differ(row):
-    data, covered = {'train_pipeline', 'train_dataloader'}, 'occlusion' in row.stem
-    return MAY_DIFFER | (data if covered or 'noise' in row.stem else set()) | ({'optim_wrapper'} if covered else set())
+    data = {'train_pipeline', 'train_dataloader'}
+    differs = dict(occlusion=data | {'optim_wrapper'}, rate={'optim_wrapper'}, noise=data)
+    return MAY_DIFFER.union(*(keys for name, keys in differs.items() if name in row.stem))
 
 
 def built(model_cfg, **changes):
