@@ -122,7 +122,7 @@ def test_wrong_arguments(tmp_path, wrong):
 
 
 SLOW = '''
-import sys, time
+import signal, sys, time
 sys.path.insert(0, {tests!r})
 from test_store_workers import *
 class Slow:
@@ -132,6 +132,7 @@ class Slow:
         time.sleep(30 if unit == UNITS[-1] else 0)  # it is ended before that, however busy the machine
         return convert(unit)
 if __name__ == '__main__':
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
     build_store(sys.argv[1], UNITS, Slow(), ABOUT, shard_rows=10, workers=2)
 '''
 
