@@ -78,7 +78,8 @@ def main(argv=None) -> None:
                 if (run := run_of(chosen, row, seed, args)).draws or seed == 0]
         check_experts([run_of(chosen, row, 0, args) for row in chosen.rows], args, scale)
         for run in runs:
-            run.identity()  # what is wrong with an option is said before the first hour of training
+            if run.seed == 0:
+                run.identity()  # what is wrong with an option is said before the first hour of training
         make_scenes(scale, chosen.part)
         perform(runs, args)
     except (ValueError, FileNotFoundError, RunError) as error:
@@ -94,7 +95,7 @@ def check_options(chosen: Table, args: argparse.Namespace, scale: Scale) -> None
     for name in read_options(args.cfg_options):
         if name == 'randomness.seed':
             raise ValueError('--cfg-options has randomness.seed: rows run with the seeds 0, 1, ..., as many as --seeds says.')
-        if name.split('.')[0] == 'guidance' or name.endswith(('_joints', 'dataset.guidance')):
+        if {'guidance', 'train_joints', 'test_joints'} & set(name.split('.')):
             raise ValueError(f'--cfg-options has {name}: rows are measured with true, predicted and no guidance each.')
         if name == 'data_root' and (scale.scenes or chosen.part in ('dual_ehf', 'dual_3dpw')):
             raise ValueError('--cfg-options has data_root, but this table reads several folders: have the data where the '

@@ -119,6 +119,8 @@ def test_the_user_s_options_win_but_for_what_the_report_says_of_itself(tmp_path)
     (['--scale', 'paper', '--hand-expert', 'x', '--rows', 'base'], 'needs --body-expert'),
     (['--seeds', '0'], '0 is not a count'), (['--cfg-options', 'data_root=x'], 'reads several folders'),
     (['--cfg-options', 'guidance.source=none'], 'with true, predicted and no guidance'),
+    (['--cfg-options', 'val_dataloader.dataset.guidance.source=none'], 'with true, predicted and no guidance'),
+    (['--cfg-options', 'model.adapter.test_joints=none'], 'with true, predicted and no guidance'),
     (['--cfg-options', 'model.adapter.own_norms=True'], 'model.adapter is None'),
     (['--cfg-options', 'iteration=5'], "Did you mean 'iterations'")])
 def test_mistakes_are_told_plainly(arguments, told, tool, capsys):

@@ -1,6 +1,7 @@
 """Commands of this package run from here: their processes, their options, how long they took, and what they ran on."""
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -112,11 +113,6 @@ def read_options(texts: Sequence[str]) -> dict[str, str]:
     return dict(text.split('=', 1) for text in texts)
 
 
-def given_options(texts: Sequence[str], without: Sequence[str]) -> dict[str, str]:
-    """`read_options` but for those whose first name is in `without`."""
-    return {key: value for key, value in read_options(texts).items() if key.split('.')[0] not in without}
-
-
 def option_arguments(options: dict[str, str]) -> list[str]:
     """Options as a command takes them."""
     return ['--cfg-options', *(f'{name}={value}' for name, value in options.items())] if options else []
@@ -129,7 +125,16 @@ def option_values(options: dict[str, str]) -> dict:
 
 def file_mark(path: str | None) -> str:
     """Hash of a file's content, or its name where it is not there."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else str(path)
+    if not path or not Path(path).is_file():
+        return str(path)
+    facts = Path(path).stat()
+    return _hash_of(path, facts.st_size, facts.st_mtime_ns)
+
+
+@functools.lru_cache
+def _hash_of(path: str, size: int, changed: int) -> str:
+    """Of a file as large and as old as this: the weights of an expert are read once for all runs."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def versions() -> dict[str, str]:

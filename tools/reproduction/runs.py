@@ -27,7 +27,6 @@ from .commands import (
     RunError,
     alone_in,
     file_mark,
-    given_options,
     machine,
     option_arguments,
     option_values,
@@ -150,10 +149,15 @@ class Run:
                 options[f'{part}_expert'] = self.experts[part]
         return options | {f'{need.part}_adapter': str(need.weights) for need in self.needs}
 
+    def _given_options(self) -> dict[str, str]:
+        """The user's, but for those of training where nothing learns."""
+        given = read_options(self.options)
+        return given if self.trains else {key: value for key, value in given.items() if key.split('.')[0] not in TRAINING}
+
     def training_options(self) -> dict[str, str]:
         options = self._common()
         if not self.trains:
-            return options | given_options(self.options, TRAINING)
+            return options | self._given_options()
         options['randomness.seed'] = str(self.seed)
         if self.scale.iterations:
             options['iterations'] = str(self.scale.iterations)
@@ -161,7 +165,7 @@ class Run:
             options['model.adapter.train_joints'] = 'predicted'
         elif self.row.train_guidance == 'predicted':  # what is measured on the way is guided by the truth, as in all rows
             options |= _guided_by(self.guide.bodies('target', 'train'), 'train_dataloader.dataset.guidance')
-        return options | read_options(self.options)
+        return options | self._given_options()
 
     def test_options(self, evaluation: Evaluation) -> dict[str, str]:
         options = self._common(evaluation.domain)
@@ -171,7 +175,7 @@ class Run:
             options |= _guided_by(self.guide.bodies(evaluation.domain, 'val'), 'guidance')
         if self.part == 'hand' and evaluation.guidance == 'none':
             options['guidance.source'] = 'none'
-        return options | given_options(self.options, () if self.trains else TRAINING)
+        return options | self._given_options()
 
     def _config(self) -> dict:
         return load_config(self.config, option_values(self.training_options()))
